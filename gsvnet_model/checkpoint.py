@@ -1,0 +1,170 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Weights on disk: safetensors, both networks and all that belongs to them in one file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from gsvnet_model.classes import ClassTable
+from gsvnet_model.device import AUTO, choose_device, choose_precision
+from gsvnet_model.keyframe import build_keyframe_network
+from gsvnet_model.model import ModelInfo, SegmentationModel
+from gsvnet_model.preprocessing import Normalisation
+from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+
+DEFAULT_WEIGHTS = "swiftnet_r18_camvid.safetensors"
+"""File name of the weights that the installed package carries."""
+
+_METADATA_KEY = "gsvnet"
+_FORMAT_VERSION = 1
+
+
+def default_weights() -> Path:
+    """Return the path of the weights that the package carries."""
+    return Path(str(resources.files("gsvnet_model") / "weights" / DEFAULT_WEIGHTS))
+
+
+def save_model(
+    path: Path,
+    keyframe: nn.Module,
+    propagation: PropagationNetwork,
+    info: ModelInfo,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write both networks with their metadata.
+
+    Args:
+        path: safetensors file to write.
+        keyframe: the network that `info.keyframe_network` names.
+        propagation: the propagation network.
+        info: what belongs to the weights.
+        dtype: of the floating-point tensors in the file; float16 halves it.
+    """
+    tensors: dict[str, Tensor] = {}
+    for prefix, network in (("keyframe.", keyframe), ("propagation.", propagation)):
+        for name, value in network.state_dict().items():
+            value = value.detach().cpu().contiguous()
+            tensors[prefix + name] = value.to(dtype) if value.is_floating_point() else value
+    save_file(tensors, path, {_METADATA_KEY: json.dumps(_to_metadata(propagation.config, info))})
+
+
+def load_model(
+    path: str | Path | None = None, device: str = AUTO, precision: str = AUTO
+) -> SegmentationModel:
+    """Load weights and build the networks that they name.
+
+    Args:
+        path: safetensors file; None loads the weights that the package carries.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: "auto", "float32", "bfloat16" or "float16", of the keyframe network.
+
+    Returns:
+        The model, ready to run.
+
+    Raises:
+        ValueError: if the file is missing, is no checkpoint of this project, or holds other
+            tensors than its networks need (every one is named); or if device or precision
+            cannot be had.
+    """
+    chosen_device = choose_device(device)
+    chosen_precision = choose_precision(precision, chosen_device)
+    keyframe, propagation, info = read_networks(default_weights() if path is None else Path(path))
+    return SegmentationModel(keyframe, propagation, info, chosen_device, chosen_precision)
+
+
+def read_networks(path: Path) -> tuple[nn.Module, PropagationNetwork, ModelInfo]:
+    """Return keyframe network, propagation network (float32, CPU) and info of a checkpoint.
+
+    Raises:
+        ValueError: as `load_model`.
+    """
+    metadata, tensors = _read(path)
+    try:
+        config, info = _from_metadata(metadata)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"expected complete metadata in {path}, got: {error!r}") from error
+    keyframe = build_keyframe_network(info.keyframe_network, info.classes.num_classes)
+    propagation = PropagationNetwork(config)
+    networks = {"keyframe.": keyframe, "propagation.": propagation}
+    check_keys(
+        {
+            prefix + name: value
+            for prefix, network in networks.items()
+            for name, value in network.state_dict().items()
+        },
+        tensors,
+        str(path),
+    )
+    for prefix, network in networks.items():
+        state = {
+            name: tensors[prefix + name].to(value.dtype)
+            for name, value in network.state_dict().items()
+        }
+        network.load_state_dict(state)
+    return keyframe, propagation, info
+
+
+def check_keys(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], source: str) -> None:
+    """Compare the names and shapes of tensors.
+
+    Raises:
+        ValueError: naming every missing, unexpected and misshapen tensor.
+    """
+    differences = [f"missing {name}" for name in expected if name not in got]
+    differences += [f"unexpected {name}" for name in got if name not in expected]
+    differences += [
+        f"{name}: expected shape {tuple(value.shape)}, got {tuple(got[name].shape)}"
+        for name, value in expected.items()
+        if name in got and got[name].shape != value.shape
+    ]
+    if differences:
+        raise ValueError(f"weights of {source} do not fit the networks:\n" + "\n".join(differences))
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.is_file():
+        raise ValueError(f"expected a weights file, found none at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_METADATA_KEY)
+            if text is None:
+                raise ValueError(
+                    f"expected metadata under {_METADATA_KEY!r} in {path}, found none; published "
+                    "checkpoints are converted with 'gsvnet import'"
+                )
+            metadata: dict[str, Any] = json.loads(text)
+            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"expected a readable safetensors file, got {path}: {error}") from error
+
+
+def _to_metadata(config: PropagationConfig, info: ModelInfo) -> dict[str, Any]:
+    return {
+        "version": _FORMAT_VERSION,
+        "propagation": dataclasses.asdict(config),
+        "info": dataclasses.asdict(info),
+    }
+
+
+def _from_metadata(metadata: Mapping[str, Any]) -> tuple[PropagationConfig, ModelInfo]:
+    if metadata["version"] != _FORMAT_VERSION:
+        raise ValueError(f"expected format version {_FORMAT_VERSION}, got {metadata['version']}")
+    info = dict(metadata["info"])
+    classes, normalisation = info.pop("classes"), info.pop("normalisation")
+    return PropagationConfig(**metadata["propagation"]), ModelInfo(
+        classes=ClassTable(
+            tuple(classes["names"]), tuple((r, g, b) for r, g, b in classes["palette"])
+        ),
+        normalisation=Normalisation(tuple(normalisation["mean"]), tuple(normalisation["std"])),
+        **info,
+    )

@@ -1,0 +1,137 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Class tables: what an id in a label image means and how it is drawn."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+IGNORE_INDEX = 255
+"""Label of pixels without a class: void in the data, unlabeled in the output."""
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """Names and colours of the classes, index = class id.
+
+    Args:
+        names: one name per class.
+        palette: one RGB triple (0..255) per class.
+
+    Raises:
+        ValueError: if the tables differ in length, are empty, too long or not colours.
+    """
+
+    names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+
+    def __post_init__(self) -> None:
+        """Check that the table is consistent."""
+        if not 1 <= len(self.names) <= IGNORE_INDEX:
+            raise ValueError(f"expected 1 to {IGNORE_INDEX} classes, got {len(self.names)}")
+        if len(self.names) != len(self.palette):
+            raise ValueError(
+                f"expected one colour per class, got {len(self.names)} names and "
+                f"{len(self.palette)} colours"
+            )
+        for colour in self.palette:
+            if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
+                raise ValueError(f"expected RGB triples in 0..255, got {colour}")
+
+    @classmethod
+    def numbered(cls, num_classes: int) -> ClassTable:
+        """Return a table of classes known by number only, in colours that differ."""
+        hues = [colorsys.hsv_to_rgb(index * 0.618 % 1, 0.6, 0.9) for index in range(num_classes)]
+        palette = tuple((int(255 * r), int(255 * g), int(255 * b)) for r, g, b in hues)
+        return cls(tuple(f"class {index}" for index in range(num_classes)), palette)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes K."""
+        return len(self.names)
+
+    def palette_array(self) -> NDArray[np.uint8]:
+        """Return the colours as a (256, 3) RGB look-up table; ids without a class are black."""
+        table = np.zeros((256, 3), np.uint8)
+        table[: self.num_classes] = self.palette
+        return table
+
+
+CAMVID = ClassTable(
+    names=(
+        "sky",
+        "building",
+        "pole",
+        "road",
+        "pavement",
+        "tree",
+        "sign",
+        "fence",
+        "car",
+        "pedestrian",
+        "bicyclist",
+    ),
+    palette=(
+        (128, 128, 128),
+        (128, 0, 0),
+        (192, 192, 128),
+        (128, 64, 128),
+        (0, 0, 192),
+        (128, 128, 0),
+        (192, 128, 128),
+        (64, 64, 128),
+        (64, 0, 128),
+        (64, 64, 0),
+        (0, 128, 192),
+    ),
+)
+"""The 11 classes of CamVid in the 480x360 form."""
+
+CITYSCAPES = ClassTable(
+    names=(
+        "road",
+        "sidewalk",
+        "building",
+        "wall",
+        "fence",
+        "pole",
+        "traffic light",
+        "traffic sign",
+        "vegetation",
+        "terrain",
+        "sky",
+        "person",
+        "rider",
+        "car",
+        "truck",
+        "bus",
+        "train",
+        "motorcycle",
+        "bicycle",
+    ),
+    palette=(
+        (128, 64, 128),
+        (244, 35, 232),
+        (70, 70, 70),
+        (102, 102, 156),
+        (190, 153, 153),
+        (153, 153, 153),
+        (250, 170, 30),
+        (220, 220, 0),
+        (107, 142, 35),
+        (152, 251, 152),
+        (70, 130, 180),
+        (220, 20, 60),
+        (255, 0, 0),
+        (0, 0, 142),
+        (0, 0, 70),
+        (0, 60, 100),
+        (0, 80, 100),
+        (0, 0, 230),
+        (119, 11, 32),
+    ),
+)
+"""The 19 evaluated classes of Cityscapes (train ids)."""

@@ -1,0 +1,105 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""CamVid, 480x360, 11 classes: a folder with train/ and val/, each with images/ and labels/."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+DATA_VARIABLE = "GSVNET_DATA"
+
+_WHERE = (
+    "Get the 480x360 / 11-class form of CamVid (SegNet tutorial) and lay it out as "
+    "train/images, train/labels, val/images, val/labels with PNG labels holding class ids, "
+    "255 = void."
+)
+
+
+@dataclass(frozen=True)
+class LabelledImages(Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]):
+    """Images with their label images, read from disk on access.
+
+    An item is (image (H, W, 3) uint8 RGB, labels (H, W) uint8 with 255 = void).
+    """
+
+    image_files: tuple[Path, ...]
+    label_files: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        """Return the number of labelled images."""
+        return len(self.image_files)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        """Read image and labels at `index`."""
+        return read_image(self.image_files[index]), read_labels(self.label_files[index])
+
+
+def find_camvid(folder: str | Path | None = None) -> Path:
+    """Return the CamVid folder: the argument, else the variable GSVNET_DATA.
+
+    The folder itself or its parent (with camvid/ inside) is accepted.
+
+    Raises:
+        ValueError: if neither is given or no train/images is found there.
+    """
+    given = folder or os.environ.get(DATA_VARIABLE)
+    if not given:
+        raise ValueError(f"expected a CamVid folder by argument or {DATA_VARIABLE}. {_WHERE}")
+    for candidate in (Path(given), Path(given) / "camvid"):
+        if (candidate / "train" / "images").is_dir():
+            return candidate
+    raise ValueError(f"expected train/images in {given} or {given}/camvid. {_WHERE}")
+
+
+def open_split(folder: Path, split: str) -> LabelledImages:
+    """Return one split of a CamVid folder in the order of the file names.
+
+    Args:
+        folder: what `find_camvid` returned.
+        split: "train" or "val".
+
+    Raises:
+        ValueError: if the split is empty or an image has no labels.
+    """
+    images = sorted(
+        path
+        for path in (folder / split / "images").glob("*")
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png")
+    )
+    if not images:
+        raise ValueError(f"expected images in {folder / split / 'images'}, found none. {_WHERE}")
+    labels = [folder / split / "labels" / f"{path.stem}.png" for path in images]
+    missing = [path.name for path in labels if not path.exists()]
+    if missing:
+        raise ValueError(f"expected a label PNG per image, {len(missing)} miss: {missing[:3]}")
+    return LabelledImages(tuple(images), tuple(labels))
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Return an image file as (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: if the file is not a readable image.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"expected a readable image, got {path}")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def read_labels(path: Path) -> NDArray[np.uint8]:
+    """Return a label PNG as (H, W) uint8 class ids.
+
+    Raises:
+        ValueError: if the file is not a single-channel 8-bit image.
+    """
+    labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if labels is None or labels.ndim != 2 or labels.dtype != np.uint8:
+        raise ValueError(f"expected a single-channel 8-bit PNG of class ids, got {path}")
+    return labels.astype(np.uint8, copy=False)

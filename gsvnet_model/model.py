@@ -1,0 +1,133 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The weights of both networks with everything that belongs to them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gsvnet_model.classes import ClassTable
+from gsvnet_model.preprocessing import GRID_FILTERS, GridFilter, Normalisation, keyframe_image
+from gsvnet_model.propagation import PropagationNetwork, PropagationOutput
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What weights mean and what they expect.
+
+    Attributes:
+        keyframe_network: name in the registry of keyframe networks.
+        classes: what the class ids mean.
+        normalisation: constants of the networks' inputs.
+        input_scale: keyframe input pixels per image pixel (the paper: 0.75).
+        grid_stride: image pixels per cell of the propagated state (the paper: 8).
+        grid_filter: how images come to the grid.
+        metrics: figures measured with these weights, by name.
+        command: the command that trained them.
+    """
+
+    keyframe_network: str
+    classes: ClassTable
+    normalisation: Normalisation
+    input_scale: float = 1.0
+    grid_stride: int = 8
+    grid_filter: GridFilter = "area"
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not 0.1 <= self.input_scale <= 2.0:
+            raise ValueError(f"expected an input scale of 0.1 to 2, got {self.input_scale}")
+        if self.grid_stride not in (4, 8, 16):
+            raise ValueError(f"expected a grid stride of 4, 8 or 16, got {self.grid_stride}")
+        if self.grid_filter not in GRID_FILTERS:
+            raise ValueError(
+                f"expected a grid filter out of {GRID_FILTERS}, got {self.grid_filter!r}"
+            )
+
+
+class SegmentationModel:
+    """Keyframe and propagation network, ready to run: stateless, shared by all streams.
+
+    Any network from normalised (N, 3, H, W) RGB to (N, K, h, w) logits can label the keyframes::
+
+        model = SegmentationModel(my_network, PropagationNetwork(PropagationConfig(19)), info)
+        segmenter = VideoSegmenter(model)
+
+    Args:
+        keyframe: the keyframe network.
+        propagation: the propagation network, of as many classes.
+        info: what belongs to the weights.
+        device: where both run; the networks are copied there.
+        precision: dtype of the keyframe network. The propagation network always works in
+            float32: it is small, and its state is fed back to it.
+
+    Raises:
+        ValueError: if the class counts differ.
+    """
+
+    def __init__(
+        self,
+        keyframe: nn.Module,
+        propagation: PropagationNetwork,
+        info: ModelInfo,
+        device: torch.device | None = None,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        if propagation.config.num_classes != info.classes.num_classes:
+            raise ValueError(
+                f"expected a propagation network of {info.classes.num_classes} classes, "
+                f"got {propagation.config.num_classes}"
+            )
+        self.info = info
+        self.device = device or torch.device("cpu")
+        self.precision = precision
+        self.keyframe = copy.deepcopy(keyframe).to(self.device, precision)
+        self.keyframe.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.keyframe.eval().requires_grad_(False)
+        self.propagation = copy.deepcopy(propagation).to(self.device)
+        self.propagation.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.propagation.eval().requires_grad_(False)
+
+    @torch.inference_mode()
+    def segment(self, image: Tensor) -> Tensor:
+        """Label a keyframe.
+
+        Args:
+            image: (1, 3, H, W) uint8 RGB on the model's device.
+
+        Returns:
+            The network's own (1, K, h, w) logits, float32.
+        """
+        inputs = keyframe_image(image, self.info.input_scale, self.info.normalisation)
+        return self.keyframe(inputs.to(self.precision)).float()  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def to_grid(self, logits: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Return keyframe logits (1, K, ., .) as the (1, K, h, w) state on the grid.
+
+        Convention:
+            Bilinear with align_corners=True, as published.
+        """
+        return F.interpolate(logits, grid, mode="bilinear", align_corners=True)
+
+    @torch.inference_mode()
+    def propagate(self, logits: Tensor, current: Tensor, previous: Tensor) -> PropagationOutput:
+        """Carry the state (1, K, h, w) from the previous frame to the current one.
+
+        Args:
+            logits: the state of the previous frame.
+            current: (1, 3, h, w) normalised grid image of the current frame.
+            previous: the same of the previous frame.
+
+        Returns:
+            The new state and what was computed on the way.
+        """
+        output: PropagationOutput = self.propagation(logits, current, previous)
+        return output

@@ -1,0 +1,321 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Training of a keyframe network on labelled stills and rendered street drives."""
+
+from __future__ import annotations
+
+import functools
+import math
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from gsvnet_model.classes import IGNORE_INDEX
+from gsvnet_model.data.augment import Augmentation, paste_classes, random_view
+from gsvnet_model.data.camvid import open_split
+from gsvnet_model.data.drive_pool import load_drive_pool
+from gsvnet_model.keyframe import build_keyframe_network
+from gsvnet_model.metrics import ConfusionMatrix
+from gsvnet_model.preprocessing import Normalisation
+from gsvnet_model.training.run import Run, WeightAverage
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the schedule with its own crop and mix.
+
+    Attributes:
+        share: share of all iterations.
+        crop: (height, width) of the training crop, multiples of 32.
+        drive_images: how many images of a batch are rendered street drives.
+    """
+
+    share: float
+    crop: tuple[int, int]
+    drive_images: int
+
+
+@dataclass(frozen=True)
+class KeyframeRecipe:
+    """Everything that decides what a training run of a keyframe network gives.
+
+    Attributes:
+        network: name in the registry of keyframe networks.
+        num_classes: number of classes K.
+        iterations: optimiser steps.
+        batch_size: images per step.
+        drive_pool: number of rendered images to draw from.
+        phases: crops and mix over the course of training.
+        learning_rate: peak of the cosine schedule.
+        warm_up: iterations over which the learning rate rises linearly.
+        weight_decay: AdamW's, on convolution weights.
+        class_balance: class weights are frequency ** -class_balance, mean 1.
+        average_decay: of the weight average that is evaluated and kept.
+        seed: of initialisation and augmentation.
+        augmentation: ranges of the random views.
+    """
+
+    network: str = "swiftnet_r18"
+    num_classes: int = 11
+    iterations: int = 3000
+    batch_size: int = 8
+    drive_pool: int = 720
+    phases: tuple[Phase, ...] = (
+        Phase(0.3, (256, 320), 0),
+        Phase(0.45, (256, 320), 2),
+        Phase(0.25, (352, 480), 2),
+    )
+    learning_rate: float = 1e-3
+    warm_up: int = 200
+    weight_decay: float = 0.02
+    class_balance: float = 0.3
+    average_decay: float = 0.998
+    seed: int = 1
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        """Check the schedule."""
+        for phase in self.phases:
+            if not 0 <= phase.drive_images < self.batch_size:
+                raise ValueError(
+                    f"expected 0 <= drive_images < batch_size {self.batch_size}, "
+                    f"got {phase.drive_images}"
+                )
+        if abs(sum(phase.share for phase in self.phases) - 1) > 1e-6:
+            raise ValueError("expected the shares of the phases to sum to 1")
+
+    def phase_at(self, iteration: int) -> Phase:
+        """Return the part of the schedule that an iteration belongs to."""
+        passed = 0.0
+        for phase in self.phases:
+            passed += phase.share * self.iterations
+            if iteration < passed:
+                return phase
+        return self.phases[-1]
+
+    def learning_rate_at(self, iteration: int) -> float:
+        """Return the learning rate: linear warm-up, then a cosine to 1 % of the peak."""
+        if iteration < self.warm_up:
+            return self.learning_rate * (iteration + 1) / self.warm_up
+        progress = (iteration - self.warm_up) / max(1, self.iterations - self.warm_up)
+        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+_SAVE_EVERY = 100
+_VALIDATE_EVERY = 500
+
+
+def train_keyframe(
+    recipe: KeyframeRecipe, data: Path, output: Path, device: torch.device
+) -> dict[str, Tensor]:
+    """Train a keyframe network; continue where an earlier call on the folder was cut.
+
+    Args:
+        recipe: what to train and how.
+        data: CamVid folder.
+        output: folder of the run.
+        device: where to train.
+
+    Returns:
+        The averaged weights (state dict, float32, CPU).
+    """
+    torch.manual_seed(recipe.seed)
+    run = Run(output)
+    network = build_keyframe_network(recipe.network, recipe.num_classes).to(device)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = WeightAverage(network, recipe.average_decay)
+    optimiser = _optimiser(network, recipe)
+    checkpoint = run.load()
+    start = 0
+    if checkpoint is not None:
+        network.load_state_dict(checkpoint["network"])
+        optimiser.load_state_dict(checkpoint["optimiser"])
+        average.state = checkpoint["average"]
+        average.updates = start = int(checkpoint["iteration"])
+    stills = _Stills(data)
+    drives = _Drives(output, recipe.drive_pool, stills.size)
+    class_weights = _class_weights(stills.labels, recipe).to(device)
+    normalisation = Normalisation.swiftnet()
+    began, last = time.monotonic(), start
+    progress = tqdm(range(start, recipe.iterations), initial=start, total=recipe.iterations)
+    losses: list[float] = []
+    for iteration, (images, labels) in zip(
+        progress, _batches(recipe, stills, drives, start), strict=True
+    ):
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.learning_rate_at(iteration)
+        inputs = normalisation.apply(torch.from_numpy(images).to(device).permute(0, 3, 1, 2))
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        target = torch.from_numpy(labels).to(device).long()
+        loss = _loss(network, inputs, target, class_weights)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        average.update(network)
+        losses.append(float(loss.detach()))
+        done = iteration + 1
+        if done % _SAVE_EVERY == 0 or done == recipe.iterations:
+            seconds = (time.monotonic() - began) / (done - last)
+            began, last = time.monotonic(), done
+            figures = {"loss": float(np.mean(losses)), "seconds_per_iteration": seconds}
+            losses.clear()
+            if done % _VALIDATE_EVERY == 0 or done == recipe.iterations:
+                figures["validation_miou"] = _validate(recipe, average, data, device)
+            run.log(iteration=done, **figures)
+            progress.set_postfix({key: f"{value:.3f}" for key, value in figures.items()})
+            run.save(
+                {
+                    "iteration": done,
+                    "network": network.state_dict(),
+                    "average": average.state,
+                    "optimiser": optimiser.state_dict(),
+                }
+            )
+    run.plot()
+    return {name: value.cpu() for name, value in average.state.items()}
+
+
+def _loss(network: nn.Module, images: Tensor, labels: Tensor, class_weights: Tensor) -> Tensor:
+    with torch.autocast(images.device.type, torch.bfloat16):
+        if hasattr(network, "forward_with_auxiliary"):
+            outputs = list(network.forward_with_auxiliary(images))
+        else:
+            outputs = [network(images)]
+    total = torch.zeros((), device=images.device)
+    for logits in outputs:
+        # align_corners=True: cell i of a stride-s map is centred on pixel s*i.
+        full = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=True)
+        total = total + F.cross_entropy(full, labels, class_weights, ignore_index=IGNORE_INDEX)
+    return total
+
+
+def _optimiser(network: nn.Module, recipe: KeyframeRecipe) -> torch.optim.Optimizer:
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    free = [p for p in network.parameters() if p.ndim <= 1]
+    return torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": recipe.weight_decay},
+            {"params": free, "weight_decay": 0.0},
+        ],
+        lr=recipe.learning_rate,
+    )
+
+
+class _Stills:
+    """The training split in memory: (H, W, 3) images and (H, W) labels, uint8."""
+
+    def __init__(self, data: Path) -> None:
+        split = open_split(data, "train")
+        pairs = [split[index] for index in range(len(split))]
+        self.images = [image for image, _ in pairs]
+        self.labels = [labels for _, labels in pairs]
+        self.size = (self.labels[0].shape[0], self.labels[0].shape[1])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+class _Drives:
+    """Rendered street drives of the stills' size, rendered when first asked for."""
+
+    def __init__(self, folder: Path, count: int, size: tuple[int, int]) -> None:
+        self._make = functools.partial(load_drive_pool, folder, count, *size, first_seed=1000)
+
+    @functools.cached_property
+    def pool(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return self._make()
+
+
+def _class_weights(labels: list[NDArray[np.uint8]], recipe: KeyframeRecipe) -> Tensor:
+    counts = np.zeros(256, np.int64)
+    for image in labels:
+        counts += np.bincount(image.ravel(), minlength=256)
+    frequency = counts[: recipe.num_classes] / counts[: recipe.num_classes].sum()
+    weights = np.maximum(frequency, 1e-5) ** -recipe.class_balance
+    return torch.from_numpy((weights / weights.mean()).astype(np.float32))
+
+
+def _batches(
+    recipe: KeyframeRecipe,
+    stills: _Stills,
+    drives: _Drives,
+    start: int,
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Yield the batches from iteration `start` on, prepared one ahead in a thread."""
+    ready: queue.Queue[tuple[NDArray[np.uint8], NDArray[np.uint8]] | BaseException]
+    ready = queue.Queue(maxsize=2)
+
+    def produce() -> None:
+        try:
+            for iteration in range(start, recipe.iterations):
+                ready.put(_batch(recipe, stills, drives, iteration))
+        except BaseException as error:  # handed to the consumer, which raises it
+            ready.put(error)
+
+    threading.Thread(target=produce, daemon=True).start()
+    for _ in range(start, recipe.iterations):
+        item = ready.get()
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+
+
+def _batch(
+    recipe: KeyframeRecipe,
+    stills: _Stills,
+    drives: _Drives,
+    iteration: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return batch number `iteration`: a function of the seed alone, so that runs resume."""
+    rng = np.random.default_rng([recipe.seed, iteration])
+    phase = recipe.phase_at(iteration)
+    view = functools.partial(
+        random_view, size=phase.crop, augmentation=recipe.augmentation, rng=rng
+    )
+
+    def still() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        index = int(rng.integers(len(stills)))
+        return view(stills.images[index], stills.labels[index])
+
+    def drive() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        images, labels = drives.pool
+        index = int(rng.integers(len(images)))
+        return view(images[index], labels[index])
+
+    views = [drive() for _ in range(phase.drive_images)]
+    while len(views) < recipe.batch_size:
+        image, labels = still()
+        if rng.random() < recipe.augmentation.paste:
+            paste_classes(image, labels, *still(), rng)
+        views.append((image, labels))
+    return np.stack([image for image, _ in views]), np.stack([labels for _, labels in views])
+
+
+@torch.inference_mode()
+def _validate(
+    recipe: KeyframeRecipe, average: WeightAverage, data: Path, device: torch.device
+) -> float:
+    """Return the mIoU of the averaged weights on every tenth frame of the validation clip."""
+    network = build_keyframe_network(recipe.network, recipe.num_classes)
+    network.load_state_dict(average.state)
+    network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    normalisation = Normalisation.swiftnet()
+    matrix = ConfusionMatrix(recipe.num_classes)
+    split = open_split(data, "val")
+    for index in range(0, len(split), 10):
+        image, truth = split[index]
+        inputs = normalisation.apply(torch.from_numpy(image[None]).to(device).permute(0, 3, 1, 2))
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = network(inputs)
+        full = F.interpolate(logits.float(), truth.shape, mode="bilinear", align_corners=True)
+        matrix.update(full.argmax(1)[0].to(torch.uint8).cpu().numpy(), truth)
+    return matrix.miou()

@@ -1,0 +1,52 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Recipes on disk: one YAML file per model, read strictly into its dataclass."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+Recipe = TypeVar("Recipe")
+
+
+def read_recipe(path: Path, recipe_type: type[Recipe]) -> Recipe:
+    """Read a recipe; what the file leaves out keeps its default.
+
+    Raises:
+        ValueError: if the file is missing, is not a mapping, or has a key or value that the
+            recipe does not know.
+    """
+    if not path.is_file():
+        raise ValueError(f"expected a recipe file, found none at {path}")
+    content = yaml.safe_load(path.read_text())
+    try:
+        return _build(recipe_type, content)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _build(recipe_type: type[Recipe], content: Any) -> Recipe:
+    if not isinstance(content, Mapping):
+        raise ValueError(f"expected a mapping for {recipe_type.__name__}, got {content!r}")
+    hints = typing.get_type_hints(recipe_type)
+    names = [item.name for item in dataclasses.fields(recipe_type)]  # type: ignore[arg-type]
+    unknown = sorted(set(content) - set(names))
+    if unknown:
+        raise ValueError(f"{recipe_type.__name__}: expected keys out of {names}, got {unknown}")
+    return recipe_type(**{name: _convert(hints[name], value) for name, value in content.items()})
+
+
+def _convert(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value)  # type: ignore[type-var]
+    if typing.get_origin(hint) is tuple and isinstance(value, list):
+        item = typing.get_args(hint)[0]
+        return tuple(_convert(item, element) for element in value)
+    if hint is float and isinstance(value, int):
+        return float(value)
+    return value

@@ -1,0 +1,95 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""A training run on disk: its checkpoint, its log and its plot. A run resumes by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+class Run:
+    """The folder of one training run.
+
+    Args:
+        folder: created if missing. Holds checkpoint.pt, log.jsonl and curves.png.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._checkpoint = folder / "checkpoint.pt"
+        self._log = folder / "log.jsonl"
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the newest checkpoint, or None when the run has none yet."""
+        if not self._checkpoint.exists():
+            return None
+        checkpoint: dict[str, Any] = torch.load(
+            self._checkpoint, map_location="cpu", weights_only=True
+        )
+        return checkpoint
+
+    def save(self, checkpoint: Mapping[str, Any]) -> None:
+        """Replace the checkpoint. A cut in the middle leaves the old one intact."""
+        partial = self._checkpoint.with_suffix(".partial")
+        torch.save(dict(checkpoint), partial)
+        os.replace(partial, self._checkpoint)
+
+    def log(self, **values: float) -> None:
+        """Append one line of figures to the log."""
+        with self._log.open("a") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def read_log(self) -> list[dict[str, float]]:
+        """Return the lines of the log; a resumed run repeats no iteration (the last one wins)."""
+        if not self._log.exists():
+            return []
+        lines = [json.loads(line) for line in self._log.read_text().splitlines() if line]
+        return [line for _, line in sorted({line["iteration"]: line for line in lines}.items())]
+
+    def plot(self) -> None:
+        """Draw every logged figure over the iterations into curves.png."""
+        from matplotlib.figure import Figure
+
+        lines = self.read_log()
+        names = sorted({name for line in lines for name in line} - {"iteration"})
+        if not names:
+            return
+        figure = Figure(figsize=(7, 2.2 * len(names)), layout="constrained")
+        axes = figure.subplots(len(names), 1, squeeze=False)[:, 0]
+        for axis, name in zip(axes, names, strict=True):
+            points = [(line["iteration"], line[name]) for line in lines if name in line]
+            axis.plot([x for x, _ in points], [y for _, y in points])
+            axis.set_ylabel(name)
+        axes[-1].set_xlabel("iteration")
+        figure.savefig(self.folder / "curves.png", dpi=100)
+
+
+class WeightAverage:
+    """Exponential moving average of a network's weights and buffers.
+
+    Args:
+        network: the network to follow.
+        decay: share of the average kept at each update, after a warm-up.
+    """
+
+    def __init__(self, network: torch.nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.state = {name: value.clone() for name, value in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: torch.nn.Module) -> None:
+        """Move the average towards the network's present weights."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, 1 - decay)
+            else:
+                self.state[name].copy_(value)

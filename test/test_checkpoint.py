@@ -1,0 +1,148 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Weights on disk: everything comes back, and what does not fit is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from models import TinyKeyframeNetwork
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from gsvnet_model import CAMVID, ModelInfo, load_model, save_model
+from gsvnet_model.checkpoint import default_weights, read_networks
+from gsvnet_model.keyframe import KEYFRAME_NETWORKS
+from gsvnet_model.preprocessing import Normalisation
+from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights of a registered network of one's own."""
+    monkeypatch.setitem(KEYFRAME_NETWORKS, "tiny", TinyKeyframeNetwork)
+    torch.manual_seed(0)
+    info = ModelInfo(
+        "tiny",
+        CAMVID,
+        Normalisation.imagenet(),
+        input_scale=0.75,
+        grid_stride=4,
+        grid_filter="bilinear",
+        metrics={"miou": 61.5},
+        command="gsvnet train",
+    )
+    config = PropagationConfig(11, kernel_size=5, learned_kernels=True)
+    path = tmp_path / "tiny.safetensors"
+    save_model(path, TinyKeyframeNetwork(11), PropagationNetwork(config), info)
+    return path
+
+
+def rewrite(path: Path, change: str, tensor: torch.Tensor | None) -> None:
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    tensors.pop(change, None)
+    if tensor is not None:
+        tensors[change] = tensor
+    save_file(tensors, path, metadata)
+
+
+def test_round_trip(weights: Path) -> None:
+    keyframe, propagation, info = read_networks(weights)
+    again = weights.with_name("again.safetensors")
+    save_model(again, keyframe, propagation, info)
+    other_keyframe, other_propagation, other_info = read_networks(again)
+    assert other_info == info
+    assert info.metrics == {"miou": 61.5}
+    assert info.grid_stride == 4
+    assert propagation.config == other_propagation.config
+    for network, other in ((keyframe, other_keyframe), (propagation, other_propagation)):
+        for name, value in network.state_dict().items():
+            assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_float16_halves_the_file(weights: Path) -> None:
+    keyframe, propagation, info = read_networks(weights)
+    half = weights.with_name("half.safetensors")
+    save_model(half, keyframe, propagation, info, torch.float16)
+    assert half.stat().st_size < 0.55 * weights.stat().st_size
+    weight = read_networks(half)[0].state_dict()["conv.weight"]
+    assert weight.dtype == torch.float32
+    assert torch.allclose(weight, keyframe.state_dict()["conv.weight"], rtol=1e-3, atol=1e-6)
+
+
+def test_every_difference_is_named(weights: Path) -> None:
+    rewrite(weights, "keyframe.conv.bias", None)
+    rewrite(weights, "keyframe.surplus", torch.zeros(1))
+    rewrite(weights, "keyframe.conv.weight", torch.zeros(11, 3, 5, 5))
+    with pytest.raises(ValueError, match="do not fit") as error:
+        load_model(weights)
+    text = str(error.value)
+    assert "missing keyframe.conv.bias" in text
+    assert "unexpected keyframe.surplus" in text
+    assert "keyframe.conv.weight: expected shape (11, 3, 7, 7), got (11, 3, 5, 5)" in text
+
+
+def test_files_that_are_no_weights(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="found none"):
+        load_model(tmp_path / "missing.safetensors")
+    truncated = tmp_path / "truncated.safetensors"
+    truncated.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="readable safetensors"):
+        load_model(truncated)
+    pickled = tmp_path / "pickled.safetensors"
+    pickled.write_bytes(pickle.dumps({"state_dict": 1}))
+    with pytest.raises(ValueError, match="readable safetensors"):
+        load_model(pickled)
+    plain = tmp_path / "plain.safetensors"
+    save_file({"x": torch.zeros(1)}, plain)
+    with pytest.raises(ValueError, match="gsvnet import"):
+        load_model(plain)
+
+
+@pytest.mark.parametrize("damage", ["version", "info", "propagation"])
+def test_incomplete_metadata(weights: Path, damage: str) -> None:
+    with safe_open(weights, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = json.loads(file.metadata()["gsvnet"])
+    metadata[damage] = 99 if damage == "version" else {}
+    save_file(tensors, weights, {"gsvnet": json.dumps(metadata)})
+    with pytest.raises(ValueError, match="metadata"):
+        load_model(weights)
+
+
+def test_unknown_network(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(KEYFRAME_NETWORKS, "tiny")
+    with pytest.raises(ValueError, match="keyframe network out of"):
+        load_model(weights)
+
+
+def test_device_and_precision_guards(weights: Path) -> None:
+    with pytest.raises(ValueError, match="auto, cpu, cuda"):
+        load_model(weights, device="tpu")
+    with pytest.raises(ValueError, match="precision"):
+        load_model(weights, device="cpu", precision="float8")
+    with pytest.raises(ValueError, match="CPU"):
+        load_model(weights, device="cpu", precision="float16")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="GPU"):
+            load_model(weights, device="cuda")
+
+
+def test_info_guards() -> None:
+    info = ModelInfo("tiny", CAMVID, Normalisation.swiftnet())
+    for wrong in ({"input_scale": 0.0}, {"grid_stride": 7}, {"grid_filter": "cubic"}):
+        with pytest.raises(ValueError, match="expected"):
+            dataclasses.replace(info, **wrong)  # type: ignore[arg-type]
+
+
+def test_shipped_weights_load() -> None:
+    model = load_model(device="cpu")
+    assert model.info.classes == CAMVID
+    assert model.info.metrics
+    assert default_weights().stat().st_size < 30e6

@@ -1,0 +1,148 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Training of keyframe networks: resumable, deterministic, and it learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from gsvnet_model.classes import IGNORE_INDEX
+from gsvnet_model.data.augment import Augmentation, paste_classes, random_view
+from gsvnet_model.data.camvid import find_camvid, open_split
+from gsvnet_model.street_drive import StreetDrive
+from gsvnet_model.training import keyframe as training
+from gsvnet_model.training.keyframe import KeyframeRecipe, Phase, train_keyframe
+from gsvnet_model.training.recipe import read_recipe
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in CamVid's layout, of rendered streets."""
+    folder = tmp_path_factory.mktemp("camvid")
+    drive = StreetDrive(7, 96, 128)
+    for split, indices in (("train", range(0, 40, 10)), ("val", (50, 60))):
+        for kind in ("images", "labels"):
+            (folder / split / kind).mkdir(parents=True)
+        for index in indices:
+            frame = drive.frame(index)
+            image = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
+            cv2.imwrite(str(folder / split / "images" / f"{index:03d}.png"), image)
+            cv2.imwrite(str(folder / split / "labels" / f"{index:03d}.png"), frame.labels)
+    return folder
+
+
+def recipe(iterations: int) -> KeyframeRecipe:
+    return KeyframeRecipe(
+        iterations=iterations,
+        batch_size=2,
+        drive_pool=2,
+        phases=(Phase(0.5, (64, 64), 0), Phase(0.5, (64, 96), 1)),
+        warm_up=2,
+        average_decay=0.9,
+    )
+
+
+def test_a_cut_run_ends_like_an_uninterrupted_one(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_SAVE_EVERY", 3)
+    device = torch.device("cpu")
+    whole = train_keyframe(recipe(6), data, tmp_path / "whole", device)
+
+    class CutError(Exception):
+        pass
+
+    update = training.WeightAverage.update
+
+    def cut_after_four(self: training.WeightAverage, network: torch.nn.Module) -> None:
+        if self.updates == 4:
+            raise CutError
+        update(self, network)
+
+    monkeypatch.setattr(training.WeightAverage, "update", cut_after_four)
+    with pytest.raises(CutError):
+        train_keyframe(recipe(6), data, tmp_path / "cut", device)
+    monkeypatch.setattr(training.WeightAverage, "update", update)
+    resumed = train_keyframe(recipe(6), data, tmp_path / "cut", device)
+    for name, value in whole.items():
+        assert torch.allclose(value.float(), resumed[name].float(), rtol=1e-3, atol=1e-4), name
+
+
+def test_the_loss_falls(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_SAVE_EVERY", 6)
+    train_keyframe(recipe(24), data, tmp_path, torch.device("cpu"))
+    losses = [line["loss"] for line in training.Run(tmp_path).read_log()]
+    assert losses[-1] < 0.8 * losses[0]
+    assert (tmp_path / "curves.png").exists()
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("keyframe_*.yaml")), ids=lambda p: p.stem)
+def test_committed_recipes_are_complete(path: Path) -> None:
+    assert read_recipe(path, KeyframeRecipe).iterations > 0
+
+
+def test_recipe_guards(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    with pytest.raises(ValueError, match="found none"):
+        read_recipe(path, KeyframeRecipe)
+    for text, message in (
+        ("iteration: 3", "expected keys out of"),
+        ("- 1", "expected a mapping"),
+        ("phases: [{share: 0.5, crop: [64, 64], drive_images: 0}]", "sum to 1"),
+        ("phases: [{share: 1, crop: [64, 64], drive_images: 8}]", "drive_images"),
+        ("augmentation: {scale: [2, 1]}", "scale"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            read_recipe(path, KeyframeRecipe)
+
+
+def test_views_keep_labels_on_their_pixels() -> None:
+    """An image that shows its own labels still does so after geometry without colour."""
+    labels = np.repeat(np.repeat(np.arange(12, dtype=np.uint8).reshape(3, 4), 40, 0), 40, 1)
+    image = np.repeat(labels[..., None] * 20, 3, 2)
+    geometry_only = Augmentation(
+        brightness=0, contrast=0, saturation=0, channel_gain=0, blur=0, noise=0
+    )
+    void = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        view, view_labels = random_view(image, labels, (64, 96), geometry_only, rng)
+        known = view_labels != IGNORE_INDEX
+        void += int((~known).sum())
+        agree = np.abs(view[..., 0].astype(int) - view_labels * 20.0) < 11
+        assert agree[known].mean() > 0.97
+    assert void > 0  # the zoomed-out views reach beyond the image
+
+
+def test_pasted_classes_bring_their_pixels() -> None:
+    image, labels = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
+    other_labels = np.full((8, 8), IGNORE_INDEX, np.uint8)
+    other_labels[2:5, 2:5] = 3
+    other_image = np.full((8, 8, 3), 200, np.uint8)
+    paste_classes(image, labels, other_image, other_labels, np.random.default_rng(0))
+    assert (labels[2:5, 2:5] == 3).all()
+    assert (labels == 3).sum() == 9
+    assert np.array_equal(image[..., 0] == 200, labels == 3)
+
+
+def test_data_folder_guards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    monkeypatch.delenv("GSVNET_DATA", raising=False)
+    with pytest.raises(ValueError, match="GSVNET_DATA"):
+        find_camvid()
+    with pytest.raises(ValueError, match="train/images"):
+        find_camvid(tmp_path)
+    monkeypatch.setenv("GSVNET_DATA", str(data))
+    assert find_camvid() == data
+    (tmp_path / "val" / "images").mkdir(parents=True)
+    with pytest.raises(ValueError, match="found none"):
+        open_split(tmp_path, "val")
+    cv2.imwrite(str(tmp_path / "val" / "images" / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(ValueError, match="label PNG"):
+        open_split(tmp_path, "val")

@@ -1,0 +1,161 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The stream: schedule, state and what it says about a frame."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from models import random_model
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from gsvnet_model import VideoSegmenter
+from gsvnet_model.preprocessing import grid_image
+
+
+def images(
+    count: int, height: int = 96, width: int = 128, seed: int = 0
+) -> list[NDArray[np.uint8]]:
+    """Return smooth random images that move to the left by two pixels a frame."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (12, 48, 3), dtype=np.uint8)
+    wide = cv2.resize(coarse, (width + 4 * count, height), interpolation=cv2.INTER_CUBIC)
+    return [np.ascontiguousarray(wide[:, 2 * i : 2 * i + width]) for i in range(count)]
+
+
+def test_schedule_and_age() -> None:
+    segmenter = VideoSegmenter(random_model(), keyframe_interval=3)
+    steps = [segmenter.step(image) for image in images(7)]
+    assert [step.is_keyframe for step in steps] == [True, False, False, True, False, False, True]
+    assert [step.keyframe_age for step in steps] == [0, 1, 2, 0, 1, 2, 0]
+    assert [step.reason for step in steps] == ["first", "", "", "interval", "", "", "interval"]
+
+
+def test_interval_of_one_is_per_frame_segmentation() -> None:
+    segmenter = VideoSegmenter(random_model(), keyframe_interval=1)
+    assert all(segmenter.step(image).is_keyframe for image in images(3))
+
+
+def test_a_change_of_interval_counts_from_the_next_frame() -> None:
+    segmenter = VideoSegmenter(random_model(), keyframe_interval=10)
+    sequence = images(6)
+    for image in sequence[:4]:
+        segmenter.step(image)
+    segmenter.keyframe_interval = 2
+    assert segmenter.step(sequence[4]).is_keyframe
+    assert not segmenter.step(sequence[5]).is_keyframe
+
+
+@pytest.mark.parametrize("interval", [0, -1, 2.0, True, "3"])
+def test_wrong_interval(interval: object) -> None:
+    with pytest.raises(ValueError, match="keyframe interval"):
+        VideoSegmenter(random_model(), keyframe_interval=interval)  # type: ignore[arg-type]
+
+
+def test_keyframe_labels_are_the_networks_own() -> None:
+    model = random_model()
+    image = images(1)[0]
+    logits = model.keyframe(
+        model.info.normalisation.apply(torch.from_numpy(image).permute(2, 0, 1)[None])
+    )
+    full = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=True)[0]
+    step = VideoSegmenter(model).step(image)
+    best = full.topk(2, dim=0).values
+    clear = (best[0] - best[1] > 1e-4).numpy()
+    assert clear.mean() > 0.95
+    assert np.array_equal(step.labels[clear], full.argmax(0).numpy()[clear])
+
+
+def test_propagated_labels_are_those_of_the_networks_called_by_hand() -> None:
+    model = random_model()
+    first, second = images(2)
+    grid = (first.shape[0] // 8, first.shape[1] // 8)
+
+    def small(image: NDArray[np.uint8]) -> torch.Tensor:
+        values = torch.from_numpy(grid_image(image, grid, "area")).permute(2, 0, 1)[None]
+        return model.info.normalisation.apply(values)
+
+    state = F.interpolate(
+        model.segment(torch.from_numpy(first).permute(2, 0, 1)[None]),
+        grid,
+        mode="bilinear",
+        align_corners=True,
+    )
+    with torch.inference_mode():
+        logits = model.propagation(state, small(second), small(first)).logits
+    full = F.interpolate(logits, second.shape[:2], mode="bilinear", align_corners=True)[0]
+    segmenter = VideoSegmenter(model)
+    segmenter.step(first)
+    step = segmenter.step(second)
+    best = full.topk(2, dim=0).values
+    clear = (best[0] - best[1] > 1e-4).numpy()
+    assert clear.mean() > 0.95
+    assert np.array_equal(step.labels[clear], full.argmax(0).numpy()[clear])
+
+
+def test_two_streams_do_not_mix() -> None:
+    model = random_model()
+    left, right = images(5, seed=1), images(5, seed=2)
+    alone = [[VideoSegmenter(model)] for _ in range(2)]
+    expected = [[alone[0][0].step(image).labels for image in left]]
+    expected.append([alone[1][0].step(image).labels for image in right])
+    together = [VideoSegmenter(model), VideoSegmenter(model)]
+    for index, (a, b) in enumerate(zip(left, right, strict=True)):
+        assert np.array_equal(together[0].step(a).labels, expected[0][index])
+        assert np.array_equal(together[1].step(b).labels, expected[1][index])
+    assert not np.array_equal(expected[0][4], expected[1][4])
+
+
+def test_reset_and_size_change_start_anew() -> None:
+    segmenter = VideoSegmenter(random_model(), keyframe_interval=100)
+    sequence = images(3)
+    segmenter.step(sequence[0])
+    assert segmenter.step(images(1, 80, 120)[0]).reason == "size"
+    segmenter.reset()
+    assert segmenter.step(sequence[1]).reason == "first"
+    assert segmenter.step(sequence[2], force_keyframe="cut").reason == "cut"
+
+
+@pytest.mark.parametrize("size", [(16, 16), (33, 47), (90, 121), (64, 200)])
+def test_any_size(size: tuple[int, int]) -> None:
+    segmenter = VideoSegmenter(random_model())
+    for image in images(2, *size):
+        step = segmenter.step(image)
+        assert step.labels.shape == step.confidence.shape == size
+        assert step.labels.dtype == step.confidence.dtype == np.uint8
+        assert step.labels.max() < 11
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((32, 32), np.uint8),
+        np.zeros((32, 32, 4), np.uint8),
+        np.zeros((32, 32, 3), np.float32),
+        np.zeros((15, 32, 3), np.uint8),
+        np.zeros((0, 32, 3), np.uint8),
+    ],
+)
+def test_a_bad_image_leaves_the_stream_as_it_was(image: NDArray[np.uint8]) -> None:
+    segmenter = VideoSegmenter(random_model())
+    first, second = images(2)
+    segmenter.step(first)
+    with pytest.raises(ValueError, match="expected an"):
+        segmenter.step(image)
+    assert segmenter.step(second).keyframe_age == 1
+
+
+def test_step_does_not_keep_or_change_the_callers_image() -> None:
+    """The node hands in views of message buffers, which are reused."""
+    model = random_model()
+    sequence = images(3)
+    expected = [step.labels for step in map(VideoSegmenter(model).step, sequence)]
+    segmenter = VideoSegmenter(model)
+    buffer = np.empty_like(sequence[0])
+    for image, labels in zip(sequence, expected, strict=True):
+        buffer[:] = image
+        assert np.array_equal(segmenter.step(buffer).labels, labels)
+        assert np.array_equal(buffer, image)
+        buffer[:] = 0
