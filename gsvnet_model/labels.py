@@ -1,0 +1,184 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""From logits on the grid to labels and confidence of every pixel.
+
+Interpolating all K classes to the size of the image and taking the highest costs more than a
+propagation. Nothing here holds a (K, H, W) tensor: on the CPU a compiled loop compares classes
+only where the winner changes, elsewhere the image is worked through in bands of rows.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gsvnet_model.label_rows import fill_label_rows
+
+MAX_CLASSES = 254
+
+_PIXELS_PER_THREAD = 1 << 18
+"""Smaller images are not worth waking a second thread."""
+
+_BAND_VALUES = 1 << 22
+"""Interpolated logits per band of rows: 16 MiB, and about four times that at the peak."""
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Where the pixels of one image axis lie on the grid's axis.
+
+    Attributes:
+        grid_size: length of the grid's axis.
+        lower: (size,) int64, the grid cell at or before each pixel, 0..grid_size-1.
+        weight: (size,) float32 in 0..1, how far the pixel is from there to the next cell.
+    """
+
+    grid_size: int
+    lower: NDArray[np.int64]
+    weight: NDArray[np.float32]
+
+    @classmethod
+    def align_corners(cls, grid_size: int, size: int) -> _Axis:
+        """Lay `size` pixels over `grid_size` cells, first on first and last on last.
+
+        Convention:
+            Pixel i lies at i * (grid_size - 1) / (size - 1) cells; a single pixel at 0. In
+            float32 like torch.nn.functional.interpolate, so that the labels are the same.
+        """
+        scale = np.float32(grid_size - 1) / np.float32(size - 1) if size > 1 else np.float32(0)
+        position = scale * np.arange(size, dtype=np.float32)
+        lower = np.minimum(position.astype(np.int64), grid_size - 1)
+        weight = np.clip(position - lower.astype(np.float32), np.float32(0), np.float32(1))
+        return cls(grid_size, lower, weight)
+
+    def first_pixels(self) -> NDArray[np.uint64]:
+        """Return (grid_size + 1,): the first pixel at or after each cell, then the size."""
+        cells = np.arange(self.grid_size + 1)
+        return np.searchsorted(self.lower, cells).astype(np.uint64)
+
+
+def labels_and_confidence(
+    logits: Tensor, height: int, width: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Label every pixel with its most likely class, and say how likely it is.
+
+    The first call of a process on the CPU also loads the compiled loop, or compiles it (seconds)
+    where no earlier process left it in a cache. Any logits will do to get that over with.
+
+    Convention:
+        Bilinear with align_corners=True: the corner pixels are the grid's corner cells. Logits
+        are interpolated, then compared. For the confidence the softmax is taken on the grid and
+        interpolated, so that it needs one class per pixel; at the grid's cells both agree.
+
+    Args:
+        logits: (K, h, w), any floating dtype, strides and device; K from 1 to 254.
+        height: H, rows of the image, smaller or larger than h.
+        width: W, columns of the image.
+
+    Returns:
+        labels: (H, W) uint8, 0..K-1. Between tied classes either; any class where a logit is NaN.
+        confidence: (H, W) uint8, floor(255 * probability of the label); 0 next to grid cells
+            with a NaN or +inf logit.
+
+    Raises:
+        ValueError: if logits are not (K, h, w) of a floating dtype with 1 <= K <= 254 and at
+            least one cell, or the size is not positive.
+    """
+    if logits.ndim != 3 or not logits.is_floating_point():
+        raise ValueError(
+            f"expected floating (K, h, w) logits, got {tuple(logits.shape)} {logits.dtype}; "
+            "pass the logits of one image"
+        )
+    num_classes, grid_height, grid_width = logits.shape
+    if not 1 <= num_classes <= MAX_CLASSES:
+        raise ValueError(
+            f"expected 1 to {MAX_CLASSES} classes, got {num_classes}; labels are uint8 and 255 "
+            "means unlabeled"
+        )
+    if grid_height < 1 or grid_width < 1:
+        raise ValueError(f"expected at least one grid cell, got {grid_height} x {grid_width}")
+    if height < 1 or width < 1:
+        raise ValueError(f"expected an image size of 1 x 1 or more, got {height} x {width}")
+    values = logits.detach().to(torch.float32)
+    rows, columns = _Axis.align_corners(grid_height, height), _Axis.align_corners(grid_width, width)
+    if values.device.type == "cpu":
+        return _by_compiled_loop(values.contiguous(), rows, columns)
+    return _by_bands(values, rows, columns)
+
+
+def _by_compiled_loop(
+    logits: Tensor, rows: _Axis, columns: _Axis
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Label on the CPU; see `labels_and_confidence`. Logits are float32 and contiguous."""
+    height, width = len(rows.lower), len(columns.lower)
+    labels = np.empty((height, width), np.uint8)
+    confidence = np.empty((height, width), np.uint8)
+    fill = functools.partial(
+        fill_label_rows,
+        logits.numpy(),
+        torch.softmax(logits, 0).numpy(),
+        rows.lower,
+        rows.weight,
+        columns.first_pixels(),
+        columns.weight,
+        labels=labels,
+        confidence=confidence,
+    )
+    # As many threads as torch was told to use, this one among them.
+    parts = min(torch.get_num_threads(), 1 + height * width // _PIXELS_PER_THREAD, height)
+    bounds = [height * part // parts for part in range(parts + 1)]
+    own, *rest = itertools.pairwise(bounds)
+    others = [_threads().submit(fill, start=start, stop=stop) for start, stop in rest]
+    fill(start=own[0], stop=own[1])
+    for other in others:
+        other.result()
+    return labels, confidence
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="labels")
+
+
+def _by_bands(
+    logits: Tensor, rows: _Axis, columns: _Axis
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Label on any device in bands of rows; see `labels_and_confidence`. Logits are float32."""
+    num_classes, grid_height, grid_width = logits.shape
+    device = logits.device
+    probabilities = torch.softmax(logits, 0)
+    all_top = torch.from_numpy(rows.lower).to(device)
+    all_down = torch.from_numpy(rows.weight).to(device)
+    left = torch.from_numpy(columns.lower).to(device)
+    right = (left + 1).clamp(max=grid_width - 1)
+    across = torch.from_numpy(columns.weight).to(device)
+    labels = torch.empty((len(all_top), len(left)), dtype=torch.uint8, device=device)
+    confidence = torch.empty_like(labels)
+    step = max(1, _BAND_VALUES // (num_classes * len(left)))
+    for start in range(0, len(all_top), step):
+        band = slice(start, start + step)
+        top, down = all_top[band, None], all_down[band, None]
+        bottom = (top + 1).clamp(max=grid_height - 1)
+        blended = torch.lerp(logits[:, top[:, 0]], logits[:, bottom[:, 0]], down)
+        winner = torch.lerp(blended[:, :, left], blended[:, :, right], across).argmax(0)
+        p = torch.lerp(
+            torch.lerp(probabilities[winner, top, left], probabilities[winner, bottom, left], down),
+            torch.lerp(
+                probabilities[winner, top, right], probabilities[winner, bottom, right], down
+            ),
+            across,
+        )
+        labels[band] = winner.to(torch.uint8)
+        confidence[band] = (255 * p).nan_to_num(0).to(torch.uint8)
+    return (
+        cast(NDArray[np.uint8], labels.cpu().numpy()),
+        cast(NDArray[np.uint8], confidence.cpu().numpy()),
+    )
