@@ -13,6 +13,10 @@ IGNORE_INDEX = 255
 """Label of pixels without a class: void in the data, unlabeled in the output."""
 
 
+MAX_CLASSES = 254
+"""Labels are uint8, and 255 is no class."""
+
+
 @dataclass(frozen=True)
 class ClassTable:
     """Names and colours of the classes, index = class id.
@@ -30,8 +34,8 @@ class ClassTable:
 
     def __post_init__(self) -> None:
         """Check that the table is consistent."""
-        if not 1 <= len(self.names) <= IGNORE_INDEX:
-            raise ValueError(f"expected 1 to {IGNORE_INDEX} classes, got {len(self.names)}")
+        if not 1 <= len(self.names) <= MAX_CLASSES:
+            raise ValueError(f"expected 1 to {MAX_CLASSES} classes, got {len(self.names)}")
         if len(self.names) != len(self.palette):
             raise ValueError(
                 f"expected one colour per class, got {len(self.names)} names and "

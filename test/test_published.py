@@ -90,6 +90,9 @@ class TestKeyframe:
         assert checkpoint.num_classes == 11
         assert checkpoint.mean == (123.675, 116.28, 103.53)
         BiSeNet(11).load_state_dict(checkpoint.state_dict)
+        for ours, theirs in (("auxiliary.0", 0), ("auxiliary.1", 1), ("head", 2)):
+            weight = checkpoint.state_dict[f"{ours}.logits.weight"]
+            assert torch.equal(weight, tensors[f"heads.{theirs}.conv_1x1.weight"])
 
     def test_says_everything_that_differs(self, swiftnet: TensorDict, tmp_path: Path) -> None:
         wrong = dict(swiftnet)

@@ -36,7 +36,7 @@ def label_laplacian(labels: Tensor) -> Tensor:
 def edge_map(logits: Tensor, kind: Literal["binary", "sigmoid"]) -> Tensor:
     """Mark the class boundaries of a segmentation.
 
-    See: paper Sec. 3.3 (edge map). The paper takes the sigmoid of the Laplacian; the published
+    See: paper Sec. 3 (edge map). The paper takes the sigmoid of the Laplacian; the published
     implementation, followed by ``binary``, marks every non-zero response with 1.
 
     Args:

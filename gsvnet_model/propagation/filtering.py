@@ -14,7 +14,7 @@ def guided_filter(
     bank is first reduced to one kernel per cell, which is then applied tap by tap: the filtered
     maps, as many as there are kernels and each as large as the logits, are never made.
 
-    See: paper Sec. 3.3 (guided spatially-varying convolution).
+    See: paper Sec. 3 (guided spatially-varying convolution).
 
     Args:
         warped_logits: Warped logits (N, K, h, w), float.

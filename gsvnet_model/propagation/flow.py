@@ -20,7 +20,7 @@ class FlowLight(nn.Module):
     Four dilated convolutions see the same features; running sums of their outputs are merged
     and added to those features.
 
-    See: paper Sec. 3.2 (FlowLight). The merging convolution is 1x1, as in the published
+    See: paper Sec. 3 (FlowLight). The merging convolution is 1x1, as in the published
     implementation, although the paper's figure calls it 3x3.
     """
 

@@ -13,7 +13,7 @@ EPSILON = 1e-9
 class GuideNetwork(nn.Module):
     """A small encoder-decoder that gives mixing weights.
 
-    See: paper Sec. 3.3 (guiding network). Weights are ReLU outputs divided by their sum, as in
+    See: paper Sec. 3 (guiding network). Weights are ReLU outputs divided by their sum, as in
     the published implementation, and not a softmax.
     """
 

@@ -9,7 +9,7 @@ from gsvnet_model.propagation.block import conv_norm_activation
 class IntraNetwork(nn.Module):
     """Three convolutions on the small current image.
 
-    See: paper Sec. 3.3 (intra-frame features).
+    See: paper Sec. 3 (intra-frame features).
     """
 
     def __init__(self, num_classes: int, channels: int) -> None:

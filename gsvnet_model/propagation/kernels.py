@@ -10,9 +10,9 @@ KERNEL_SIZES = (3, 5)
 def ideal_delay_kernels(kernel_size: int) -> Tensor:
     """Make kernels that shift the map by whole pixels, and one that is zero.
 
-    See: paper Sec. 3.3 (guided spatially-varying convolution). The paper counts the identity
-    among the kernels; the published implementation, followed here, leaves the last kernel zero
-    and adds the identity outside the bank.
+    See: paper Sec. 3 (guided spatially-varying convolution). The paper mixes D kernels and the
+    intra logits; the published implementation, followed here, leaves its last kernel zero and
+    adds the identity outside the bank.
 
     Args:
         kernel_size: 3 for the 8 one-pixel shifts, 5 for 8 two-pixel shifts on top.

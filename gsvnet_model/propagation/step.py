@@ -86,7 +86,7 @@ class PropagationOutput(NamedTuple):
 class PropagationNetwork(nn.Module):
     """Flow, warp, intra network, edge map, guiding network and kernel bank as one step.
 
-    See: paper Sec. 3 (framework overview and Fig. 2).
+    See: paper Sec. 3 (framework overview).
     """
 
     def __init__(self, config: PropagationConfig) -> None:

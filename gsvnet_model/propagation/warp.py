@@ -9,7 +9,7 @@ from torch.nn import functional as F
 def backward_warp(values: Tensor, flow: Tensor) -> Tensor:
     """Sample the previous values where the flow points.
 
-    See: paper Sec. 3.2 (warping the previous segmentation).
+    See: paper Sec. 3 (warping the previous segmentation).
 
     Args:
         values: Values of the previous frame (N, C, h, w), float.

@@ -70,8 +70,8 @@ class KeyframeRecipe:
     batch_size: int = 8
     drive_pool: int = 720
     phases: tuple[Phase, ...] = (
-        Phase(0.3, (256, 320), 0),
-        Phase(0.45, (256, 320), 2),
+        Phase(0.45, (256, 320), 0),
+        Phase(0.3, (256, 320), 2),
         Phase(0.25, (352, 480), 2),
     )
     learning_rate: float = 1e-3
@@ -186,10 +186,9 @@ def train_keyframe(
 
 def _loss(network: nn.Module, images: Tensor, labels: Tensor, class_weights: Tensor) -> Tensor:
     with torch.autocast(images.device.type, torch.bfloat16):
-        if hasattr(network, "forward_with_auxiliary"):
-            outputs = list(network.forward_with_auxiliary(images))
-        else:
-            outputs = [network(images)]
+        # Networks with auxiliary heads are supervised at each of them.
+        train_forward = getattr(network, "forward_with_auxiliary", None)
+        outputs = [network(images)] if train_forward is None else list(train_forward(images))
     total = torch.zeros((), device=images.device)
     for logits in outputs:
         # align_corners=True: cell i of a stride-s map is centred on pixel s*i.

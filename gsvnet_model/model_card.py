@@ -1,0 +1,51 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The model card: what a weights file is, how it was made and what it scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gsvnet_model.checkpoint import read_networks
+from gsvnet_model.environment import sha256
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a Markdown table; numbers get one decimal."""
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    for row in rows:
+        cells = (f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write_model_card(path: Path, weights: Path, tables: Mapping[str, str]) -> None:
+    """Write the card of a weights file.
+
+    Args:
+        path: Markdown file to write.
+        weights: the checkpoint that was measured.
+        tables: measured figures as Markdown, by heading.
+    """
+    keyframe, propagation, info = read_networks(weights)
+    facts = [
+        ("keyframe network", info.keyframe_network),
+        ("keyframe weights", f"{sum(p.numel() for p in keyframe.parameters()):,}"),
+        ("propagation weights", f"{sum(p.numel() for p in propagation.parameters()):,}"),
+        ("classes", ", ".join(info.classes.names)),
+        ("mean, std (RGB, 0..255)", f"{info.normalisation.mean}, {info.normalisation.std}"),
+        ("input scale", info.input_scale),
+        ("grid stride, filter", f"{info.grid_stride}, {info.grid_filter}"),
+        ("file", f"`{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB"),
+        ("sha256", f"`{sha256(weights)}`"),
+        ("trained by", f"`{info.command}`"),
+    ]
+    parts = [
+        f"# {weights.stem}",
+        markdown_table(("", ""), [(name, str(value)) for name, value in facts]),
+        *(f"## {heading}\n\n{table}" for heading, table in tables.items()),
+        "## Use\n\nTrained on 367 street scenes of one town by daylight (CamVid, research use) "
+        "and on rendered streets. Expect less elsewhere, at night and in rain; confidences are "
+        "not calibrated there.",
+    ]
+    path.write_text("\n\n".join(parts) + "\n")
