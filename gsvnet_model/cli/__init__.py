@@ -1,0 +1,31 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The command `gsvnet`: everything that is not the node, as verbs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from gsvnet_model.cli import benchmark, evaluate, import_published, segment, train
+
+_VERBS = (segment, evaluate, benchmark, train, import_published)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb; a wrong input ends with one line on what was expected.
+
+    Returns:
+        The exit status: 0, or 2 when something was wrong with the input.
+    """
+    parser = argparse.ArgumentParser(prog="gsvnet", description=__doc__)
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    for verb in _VERBS:
+        verb.add_parser(verbs)
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except ValueError as error:
+        print(f"gsvnet: {error}", file=sys.stderr)
+        return 2
+    return 0

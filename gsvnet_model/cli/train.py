@@ -1,0 +1,88 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""`gsvnet train keyframe|propagation`: train, or continue where a run was cut."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from gsvnet_model.checkpoint import read_networks, save_model
+from gsvnet_model.classes import CAMVID
+from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid
+from gsvnet_model.device import AUTO, choose_device
+from gsvnet_model.keyframe import build_keyframe_network
+from gsvnet_model.model import ModelInfo
+from gsvnet_model.preprocessing import Normalisation
+from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.training.keyframe import KeyframeRecipe, train_keyframe
+from gsvnet_model.training.propagation import PropagationRecipe, train_propagation
+from gsvnet_model.training.recipe import read_recipe
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser("train", help="train a keyframe or propagation network")
+    kinds = parser.add_subparsers(required=True, metavar="keyframe|propagation")
+    keyframe = kinds.add_parser("keyframe", help="train an image network for the keyframes")
+    keyframe.set_defaults(run=_train_keyframe)
+    propagation = kinds.add_parser("propagation", help="train propagation for frozen keyframes")
+    propagation.set_defaults(run=_train_propagation)
+    propagation.add_argument(
+        "--keyframe", type=Path, required=True, help="weights.safetensors of a keyframe run"
+    )
+    for kind in (keyframe, propagation):
+        kind.add_argument("--recipe", type=Path, required=True, help="YAML file in recipes/")
+        kind.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+        kind.add_argument("--output", type=Path, required=True, help="folder of the run")
+        kind.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")
+
+
+def _train_keyframe(options: argparse.Namespace) -> None:
+    recipe = read_recipe(options.recipe, KeyframeRecipe)
+    device = choose_device(options.device)
+    weights = train_keyframe(recipe, find_camvid(options.data), options.output, device)
+    network = build_keyframe_network(recipe.network, recipe.num_classes)
+    network.load_state_dict(weights)
+    info = ModelInfo(
+        keyframe_network=recipe.network,
+        classes=CAMVID,
+        normalisation=Normalisation.swiftnet(),
+        command=f"gsvnet train keyframe --recipe {options.recipe.name}",
+    )
+    # Until its own is trained, the propagation network is one that has learned nothing.
+    propagation = PropagationNetwork(PropagationConfig(recipe.num_classes))
+    _save(options.output, network, propagation, info)
+
+
+def _train_propagation(options: argparse.Namespace) -> None:
+    recipe = read_recipe(options.recipe, PropagationRecipe)
+    keyframe, _, info = read_networks(options.keyframe)
+    weights = train_propagation(
+        recipe,
+        keyframe,
+        info.normalisation,
+        find_camvid(options.data),
+        options.output,
+        choose_device(options.device),
+    )
+    propagation = PropagationNetwork(recipe.network)
+    propagation.load_state_dict(weights)
+    info = dataclasses.replace(
+        info,
+        input_scale=recipe.input_scale,
+        grid_stride=recipe.grid_stride,
+        grid_filter=recipe.grid_filter,
+        command=f"{info.command}; gsvnet train propagation --recipe {options.recipe.name}",
+    )
+    _save(options.output, keyframe, propagation, info)
+
+
+def _save(
+    folder: Path, keyframe: torch.nn.Module, propagation: PropagationNetwork, info: ModelInfo
+) -> None:
+    path = folder / "weights.safetensors"
+    save_model(path, keyframe, propagation, info, torch.float16)
+    print(f"weights: {path}")

@@ -1,0 +1,238 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Short clips for the training of propagation, rendered once and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from gsvnet_model.motion import MovingFrame
+from gsvnet_model.preprocessing import (
+    GridFilter,
+    Normalisation,
+    grid_image,
+    grid_size,
+    image_tensor,
+    keyframe_image,
+)
+
+LABEL_STRIDE = 2
+"""Image pixels per label that is kept: half of them in each direction train as well."""
+
+_CHUNK = 16
+"""Clips rendered between two notes of the progress."""
+
+
+@dataclass(frozen=True)
+class GridGeometry:
+    """How images come to the grid and to the keyframe network.
+
+    Attributes:
+        stride: image pixels per cell of the grid.
+        grid_filter: how images come to the grid.
+        input_scale: keyframe input pixels per image pixel.
+    """
+
+    stride: int
+    grid_filter: GridFilter
+    input_scale: float
+
+
+@dataclass(frozen=True)
+class Snippets:
+    """Clips of T frames on the grid, S of them; the arrays may lie on disk.
+
+    Attributes:
+        images: (S, T, h, w, 3) uint8 or float32 grey levels of RGB.
+        logits: (S, 2, K, h, w) float16, what the keyframe network says about the first and the
+            last frame: the start of a recursion that way and that, and what its end is held to.
+        labels: (S, T, ceil(H / 2), ceil(W / 2)) uint8 class ids, 255 = void.
+        flow: (S, T, 2, h, w) float16, (dx, dy) to the previous frame.
+        valid: (S, T, h, w) bool, where that flow is known and the point was visible before.
+
+    Convention: flow is backward, in pixels of the grid. Grid, logits and labels are
+        align_corners=True views of the image: corner lies on corner.
+    """
+
+    images: NDArray[np.generic]
+    logits: NDArray[np.float16]
+    labels: NDArray[np.uint8]
+    flow: NDArray[np.float16]
+    valid: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return len(self.images)
+
+
+def render_snippets(
+    folder: Path,
+    render: Callable[[int], Sequence[MovingFrame]],
+    count: int,
+    keyframe_network: nn.Module,
+    normalisation: Normalisation,
+    geometry: GridGeometry,
+    identity: str,
+    device: torch.device,
+) -> Snippets:
+    """Render clips, run the keyframe network on them and keep what training needs.
+
+    A second call continues where the first was cut, or opens what it finished.
+
+    Args:
+        folder: where the clips are kept; each set in a folder of its own.
+        render: gives the frames of clip i, a function of i alone; all of one size and length.
+        count: number of clips, at least 1.
+        keyframe_network: in eval mode, on `device`; maps (N, 3, H, W) to (N, K, ., .) logits.
+        normalisation: of both networks' inputs.
+        geometry: how images come to the grid.
+        identity: whatever else decides the clips, so that others get another folder.
+        device: where the keyframe network runs.
+
+    Returns:
+        The clips, memory-mapped read-only.
+
+    Raises:
+        ValueError: if no clip is asked for.
+    """
+    if count < 1:
+        raise ValueError(f"expected at least 1 clip, got {count}")
+    key = hashlib.sha256(repr((identity, count, geometry, normalisation)).encode())
+    for value in keyframe_network.state_dict().values():
+        key.update(value.detach().float().cpu().numpy().tobytes())
+    folder = folder / f"snippets_{key.hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    progress_file = folder / "progress.json"
+    done = json.loads(progress_file.read_text())["done"] if progress_file.exists() else 0
+    if done < count:
+        _fill(folder, render, range(done, count), keyframe_network, normalisation, geometry, device)
+    return Snippets(*(np.load(_file(folder, name), mmap_mode="r") for name in _NAMES))
+
+
+_NAMES = ("images", "logits", "labels", "flow", "valid")
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.npy"
+
+
+def _fill(
+    folder: Path,
+    render: Callable[[int], Sequence[MovingFrame]],
+    indices: range,
+    keyframe_network: nn.Module,
+    normalisation: Normalisation,
+    geometry: GridGeometry,
+    device: torch.device,
+) -> None:
+    def prepare(index: int) -> tuple[NDArray[np.generic], ...]:
+        frames = render(index)
+        return tuple(
+            np.stack(arrays)
+            for arrays in zip(
+                *((frame.image, *_on_grid(frame, geometry)) for frame in frames),
+                strict=True,
+            )
+        )
+
+    arrays: list[NDArray[np.generic]] = []
+    with (
+        ThreadPoolExecutor(max_workers=2) as pool,
+        tqdm(total=indices.stop, initial=indices.start, desc="rendering clips") as bar,
+    ):
+        for start in range(indices.start, indices.stop, _CHUNK):
+            chunk = range(start, min(start + _CHUNK, indices.stop))
+            for index, (full, images, labels, flow, valid) in zip(
+                chunk, pool.map(prepare, chunk), strict=True
+            ):
+                logits = _keyframe_logits(
+                    full[[0, -1]], images.shape[1:3], keyframe_network, normalisation, geometry, device
+                )
+                values = (images, logits, labels, flow, valid)
+                if not arrays:
+                    arrays = [
+                        _open(_file(folder, name), indices.stop, value, new=indices.start == 0)
+                        for name, value in zip(_NAMES, values, strict=True)
+                    ]
+                for array, value in zip(arrays, values, strict=True):
+                    array[index] = value
+                bar.update()
+            for array in arrays:
+                array.flush()  # type: ignore[attr-defined]
+            partial = folder / "progress.partial"
+            partial.write_text(json.dumps({"done": chunk.stop}))
+            os.replace(partial, folder / "progress.json")
+
+
+def _open(path: Path, count: int, like: NDArray[np.generic], new: bool) -> NDArray[np.generic]:
+    if not new:
+        return np.load(path, mmap_mode="r+")  # type: ignore[no-any-return]
+    return np.lib.format.open_memmap(  # type: ignore[no-any-return,no-untyped-call]
+        path, "w+", like.dtype, (count, *like.shape)
+    )
+
+
+def _on_grid(
+    frame: MovingFrame, geometry: GridGeometry
+) -> tuple[NDArray[np.generic], NDArray[np.uint8], NDArray[np.float16], NDArray[np.bool_]]:
+    """Return image, labels, flow and validity of a frame as `Snippets` holds them."""
+    height, width = frame.labels.shape
+    grid = grid_size(height, width, geometry.stride)
+    rows = _corner_to_corner(height, -(-height // LABEL_STRIDE))
+    columns = _corner_to_corner(width, -(-width // LABEL_STRIDE))
+    # The mean over a cell of what is known, at the cell's place.
+    known = frame.valid & np.isfinite(frame.flow).all(-1)
+    flow = np.where(known[..., None], frame.flow, 0)
+    side = geometry.stride
+    weight = cv2.blur(known.astype(np.float32), (side, side))
+    mean = cv2.blur(flow.astype(np.float32), (side, side))
+    cells = np.ix_(_corner_to_corner(height, grid[0]), _corner_to_corner(width, grid[1]))
+    weight, mean = weight[cells], mean[cells]
+    mean = mean / np.maximum(weight, 1e-6)[..., None]
+    mean *= ((grid[1] - 1) / (width - 1), (grid[0] - 1) / (height - 1))
+    return (
+        grid_image(frame.image, grid, geometry.grid_filter),
+        frame.labels[np.ix_(rows, columns)],
+        mean.transpose(2, 0, 1).astype(np.float16),
+        weight > 0.5,
+    )
+
+
+def _corner_to_corner(size: int, count: int) -> NDArray[np.intp]:
+    """Return the pixels nearest to `count` places from the first pixel to the last."""
+    return np.rint(np.linspace(0, size - 1, count)).astype(np.intp)
+
+
+@torch.inference_mode()
+def _keyframe_logits(
+    images: NDArray[np.generic],
+    grid: tuple[int, ...],
+    network: nn.Module,
+    normalisation: Normalisation,
+    geometry: GridGeometry,
+    device: torch.device,
+) -> NDArray[np.float16]:
+    states = []
+    for image in images:
+        inputs = keyframe_image(
+            image_tensor(image.astype(np.uint8, copy=False), device),
+            geometry.input_scale,
+            normalisation,
+        )
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = network(inputs)
+        states.append(F.interpolate(logits.float(), grid, mode="bilinear", align_corners=True)[0])
+    return torch.stack(states).cpu().numpy().astype(np.float16)

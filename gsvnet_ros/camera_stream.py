@@ -1,0 +1,169 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""One camera: its subscription, its temporal state and its outputs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CameraInfo, CompressedImage
+from std_msgs.msg import Header
+
+from gsvnet_model.class_merge import MergedClasses
+from gsvnet_model.model import SegmentationModel
+from gsvnet_model.segmenter import Segmentation, VideoSegmenter
+from gsvnet_ros.continuity import FrameOrigin, find_jump
+from gsvnet_ros.diagnostics import frame_status
+from gsvnet_ros.frame_counts import DropReason, FrameCounts
+from gsvnet_ros.frame_queue import ReceivedFrame
+from gsvnet_ros.image_messages import BadImage, rgb_from_compressed, rgb_from_image
+from gsvnet_ros.output_publishers import OutputPublishers
+from gsvnet_ros.parameters import Settings
+from gsvnet_ros.stream_health import StreamHealth
+
+LOG_PERIOD_S = 5.0
+"""A fault that repeats with every frame is logged this often."""
+
+
+STAGGER = "stagger"
+"""Reason of the one early keyframe that shifts a camera's keyframes."""
+
+
+@dataclass(frozen=True)
+class FrameSettings:
+    """What is fixed while one frame is served.
+
+    Attributes:
+        settings: the parameters.
+        classes: the published classes.
+    """
+
+    settings: Settings
+    classes: MergedClasses
+
+
+class CameraStream:
+    """Serves the frames of one camera, in the inference thread.
+
+    Args:
+        node: the node, for its clock, log and publishers.
+        name: camera name, empty for the only camera of a node.
+        model: the weights, shared by all streams.
+        keyframe_phase: place of this camera among all, 0 to 1: its share of the keyframe
+            interval by which its keyframes are shifted.
+    """
+
+    def __init__(
+        self, node: LifecycleNode, name: str, model: SegmentationModel, keyframe_phase: float
+    ) -> None:
+        self.title = f"{node.get_name()}: {name}" if name else f"{node.get_name()}: camera"
+        self.counts = FrameCounts()
+        self.health = StreamHealth()
+        self.camera_info: CameraInfo | None = None
+        prefix = f"~/{name}/" if name else "~/"
+        self.outputs = OutputPublishers(node, prefix, model.info.keyframe_network)
+        self._node = node
+        self._segmenter = VideoSegmenter(model)
+        self._keyframe_phase = keyframe_phase
+        self._origin: FrameOrigin | None = None
+        self._forced_reason = ""
+        self._frames_to_shift = 0
+
+    def forget(self) -> None:
+        """Forget the temporal state; only while the inference thread does not run."""
+        self._segmenter.reset()
+        self._origin = None
+
+    def force_keyframe(self, reason: str) -> None:
+        """Make the next frame a keyframe that starts anew; callable from any thread."""
+        self._forced_reason = reason
+
+    def serve(self, frame: ReceivedFrame, now: FrameSettings) -> None:
+        """Label one frame and publish the outputs, or drop and count it."""
+        try:
+            self._serve(frame, now)
+        except BadImage as error:
+            self._drop(error.reason, str(error))
+        # One bad frame must not end the node, whatever the networks or a driver raise.
+        except Exception as error:
+            if not self._node.context.ok():
+                self.counts.drop("stopped")
+                return
+            self._segmenter.reset()
+            self._drop("failed", f"{type(error).__name__}: {error}")
+
+    def _serve(self, frame: ReceivedFrame, now: FrameSettings) -> None:
+        started = time.perf_counter()
+        header = frame.message.header
+        settings = now.settings
+        age_s = self._age_s(header)
+        if settings.frames_max_age > 0.0 and age_s > settings.frames_max_age:
+            self._drop("too_old", f"its stamp is {age_s:.3f} s old")
+            return
+        image = _decode(frame)
+        origin = FrameOrigin(_stamp_ns(header), header.frame_id, frame.publisher, frame.source_ns)
+        jump = find_jump(self._origin, origin, settings.frames_max_gap)
+        if jump == "out_of_order":
+            self._drop("out_of_order", "it was taken and published before the last frame")
+            return
+        decoded = time.perf_counter()
+        segmentation = self._segment(image, jump, settings)
+        segmented = time.perf_counter()
+        self._origin = origin
+        self.outputs.publish(header, image, segmentation, self.camera_info, now.classes, settings)
+        self.counts.serve()
+        stage_ms = {
+            "decode": 1e3 * (decoded - started),
+            **segmentation.stage_ms,
+            "step": 1e3 * (segmented - decoded),
+            "publish": 1e3 * (time.perf_counter() - segmented),
+            "latency": 1e3 * self._age_s(header),
+        }
+        now_ns = self._node.get_clock().now().nanoseconds
+        self.health.served(now_ns, segmentation.is_keyframe, stage_ms["latency"])
+        self.outputs.publish_status(
+            frame_status(self.title, header, segmentation, stage_ms, self.counts.snapshot())
+        )
+
+    def _segment(self, image: NDArray[np.uint8], jump: str, settings: Settings) -> Segmentation:
+        segmenter = self._segmenter
+        segmenter.keyframe_interval = settings.keyframe_interval
+        reason = self._forced_reason or jump
+        if self._forced_reason:
+            self._forced_reason = ""
+        if reason:
+            segmenter.reset()
+        elif self._frames_to_shift:
+            self._frames_to_shift -= 1
+            if self._frames_to_shift == 0 and settings.keyframe_stagger:
+                reason = STAGGER
+        try:
+            segmentation = segmenter.step(image, reason or None)
+        except ValueError as error:
+            raise BadImage("bad_size", str(error)) from error
+        if segmentation.is_keyframe and segmentation.reason not in ("interval", STAGGER):
+            # The stream starts here: one early keyframe puts it into its place among the others.
+            self._frames_to_shift = int(self._keyframe_phase * settings.keyframe_interval)
+        return segmentation
+
+    def _drop(self, reason: DropReason, why: str) -> None:
+        self.counts.drop(reason)
+        self._node.get_logger().warning(
+            f"{self.title}: frame dropped ({reason}): {why}", throttle_duration_sec=LOG_PERIOD_S
+        )
+
+    def _age_s(self, header: Header) -> float:
+        return 1e-9 * (self._node.get_clock().now().nanoseconds - _stamp_ns(header))
+
+
+def _stamp_ns(header: Header) -> int:
+    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
+
+
+def _decode(frame: ReceivedFrame) -> NDArray[np.uint8]:
+    if isinstance(frame.message, CompressedImage):
+        return rgb_from_compressed(frame.message)
+    return rgb_from_image(frame.message)

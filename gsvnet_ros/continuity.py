@@ -1,0 +1,54 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Whether a frame continues the stream before it, or starts a new one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Jump = Literal["", "stamp_back", "gap", "frame_id", "publisher", "out_of_order"]
+
+
+@dataclass(frozen=True)
+class FrameOrigin:
+    """Where and when a frame was taken and published.
+
+    Attributes:
+        stamp_ns: header stamp, ns.
+        frame_id: header frame.
+        publisher: identity of the publisher, empty where unknown.
+        source_ns: system time of the publication, ns; 0 where unknown.
+    """
+
+    stamp_ns: int
+    frame_id: str
+    publisher: bytes
+    source_ns: int
+
+
+def find_jump(previous: FrameOrigin | None, current: FrameOrigin, max_gap_s: float) -> Jump:
+    """Compare a frame with the one served before it.
+
+    Args:
+        previous: the frame served before; None for the first.
+        current: the frame to serve.
+        max_gap_s: longest time between the stamps, s; 0 allows any.
+
+    Returns:
+        Why the temporal state does not fit this frame: `publisher` (another one sends),
+        `frame_id`, `stamp_back` (a recording started over), `gap`; `out_of_order` for a
+        frame older than the previous one by stamp and by publication, which is not to be
+        served; empty if the stream continues.
+    """
+    if previous is None:
+        return ""
+    if current.publisher != previous.publisher:
+        return "publisher"
+    if current.frame_id != previous.frame_id:
+        return "frame_id"
+    if current.stamp_ns < previous.stamp_ns:
+        published_earlier = current.source_ns < previous.source_ns
+        return "out_of_order" if published_earlier else "stamp_back"
+    if max_gap_s > 0.0 and current.stamp_ns - previous.stamp_ns > max_gap_s * 1e9:
+        return "gap"
+    return ""

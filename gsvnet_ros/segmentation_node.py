@@ -1,0 +1,295 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The managed node `segmentation`: camera images in, class ids and confidence out.
+
+The executor's thread takes messages and answers services; one inference thread serves
+the frames. What both need is either immutable and replaced whole, or locked.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import rclpy
+import torch
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import SetBool, Trigger
+
+from gsvnet_model.checkpoint import load_model
+from gsvnet_model.class_merge import MergedClasses, merge_classes
+from gsvnet_model.model import SegmentationModel
+from gsvnet_model.segmenter import VideoSegmenter
+from gsvnet_ros.camera_stream import CameraStream, FrameSettings
+from gsvnet_ros.camera_subscription import CameraSubscription
+from gsvnet_ros.class_messages import class_database, vision_msgs
+from gsvnet_ros.diagnostics import camera_status, node_status
+from gsvnet_ros.frame_queue import FrameQueue
+from gsvnet_ros.node_parameters import NodeParameters
+from gsvnet_ros.parameters import SPECS, Settings, setting_values
+from gsvnet_ros.stream_health import HealthLimits
+
+DIAGNOSTICS_PERIOD_S = 1.0
+
+WARM_UP_SIZE = (256, 256)
+"""(H, W) of the images that load kernels and compile loops before the first frame."""
+
+
+class SegmentationNode(LifecycleNode):
+    """Labels the frames of one or several cameras."""
+
+    def __init__(self) -> None:
+        """Declare the parameters and offer the services.
+
+        Raises:
+            ValueError: if a given parameter is wrong.
+        """
+        super().__init__("segmentation", automatically_declare_parameters_from_overrides=True)
+        self._model: SegmentationModel | None = None
+        self._frame_settings: FrameSettings | None = None
+        self._streams: list[CameraStream] = []
+        self._subscriptions_of_cameras: list[CameraSubscription] = []
+        self._queue: FrameQueue | None = None
+        self._inference: threading.Thread | None = None
+        self._enabled = True
+        self._parameters_of_node = NodeParameters(self, self._check_settings, self._apply_settings)
+        self.create_service(Trigger, "~/reset", self._reset)
+        self.create_service(SetBool, "~/enable", self._enable)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # A steady clock: diagnostics go on while a simulated clock stands still.
+        self.create_timer(
+            DIAGNOSTICS_PERIOD_S,
+            self._publish_diagnostics,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
+
+    @property
+    def settings(self) -> Settings:
+        """The current parameters."""
+        return self._parameters_of_node.settings
+
+    def start(self) -> None:
+        """Configure and activate, if the parameter `autostart` says so."""
+        if not self.settings.autostart:
+            return
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS and self.context.ok():
+            self.trigger_activate()
+
+    def stop(self) -> None:
+        """Stop serving and release everything, in any state."""
+        self._stop_serving()
+        self._release()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the weights, warm up, and offer the output topics."""
+        settings = self.settings
+        try:
+            model = load_model(
+                settings.model_weights or None, settings.model_device, settings.model_precision
+            )
+            classes = merge_classes(model.info.classes, settings.classes_merge)
+            _warm_up(model)
+        # Whatever is wrong with a file or a device, the node stays to be told better.
+        except Exception as error:
+            self.get_logger().error(
+                f"cannot configure: {error}. Set the parameter, then: "
+                f"ros2 lifecycle set {self.get_fully_qualified_name()} configure"
+            )
+            return TransitionCallbackReturn.FAILURE
+        self._model = model
+        names = settings.cameras or ("",)
+        self._streams = [
+            CameraStream(self, name, model, index / len(names)) for index, name in enumerate(names)
+        ]
+        self._use(settings, classes)
+        for stream in self._streams:
+            stream.outputs.publish_classes(classes, settings)
+        if vision_msgs() is None:
+            self.get_logger().info(
+                "vision_msgs is not installed: no ~/label_info, the classes are on ~/class_map"
+            )
+        self.get_logger().info(
+            f"configured: {model.info.keyframe_network}, {classes.table.num_classes} classes, "
+            f"{model.device}, {model.precision}"
+        )
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe to the cameras and serve their frames."""
+        settings = self.settings
+        keeps_newest = settings.frames_policy == "latest"
+        self._queue = FrameQueue(
+            [stream.counts for stream in self._streams],
+            places=1 if keeps_newest else settings.frames_queue,
+            keep_newest=keeps_newest,
+        )
+        self._inference = threading.Thread(
+            target=self._serve, args=(self._queue,), name="inference", daemon=True
+        )
+        self._inference.start()
+        self._subscriptions_of_cameras = [
+            CameraSubscription(self, name, index, self._streams[index], self._queue, settings)
+            for index, name in enumerate(settings.cameras or ("",))
+        ]
+        for subscription in self._subscriptions_of_cameras:
+            subscription.paused = not self._enabled
+            self.get_logger().info(f"serving {subscription.image_topic}")
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; frames that wait are counted as stopped."""
+        self._stop_serving()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release the weights, the device's memory and the output topics."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and release everything."""
+        self.stop()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Go back to unconfigured after an error in a transition."""
+        self.get_logger().error(f"error in a transition from '{state.label}'; now unconfigured")
+        self.stop()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _serve(self, queue: FrameQueue) -> None:
+        while (taken := queue.take()) is not None:
+            camera, frame = taken
+            # Read once: what changes meanwhile counts from the next frame on.
+            settings = self._frame_settings
+            assert settings is not None
+            self._streams[camera].serve(frame, settings)
+
+    def _stop_serving(self) -> None:
+        for subscription in self._subscriptions_of_cameras:
+            subscription.destroy()
+        self._subscriptions_of_cameras = []
+        if self._queue is not None and self._inference is not None:
+            self._queue.close()
+            self._inference.join()
+        self._queue = self._inference = None
+        for stream in self._streams:
+            stream.forget()
+
+    def _release(self) -> None:
+        for stream in self._streams:
+            stream.outputs.destroy()
+        self._streams = []
+        self._model = None
+        self._frame_settings = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _check_settings(self, current: Settings, new: Settings) -> None:
+        if self._model is None:
+            return
+        before, after = setting_values(current), setting_values(new)
+        for spec in SPECS:
+            if spec.effect == "configure" and before[spec.name] != after[spec.name]:
+                raise ValueError(
+                    f"{spec.name} is read at configure; deactivate and clean up the node first "
+                    f"(ros2 lifecycle set {self.get_fully_qualified_name()} ...)"
+                )
+        merge_classes(self._model.info.classes, new.classes_merge)
+
+    def _apply_settings(self, settings: Settings) -> None:
+        if self._model is not None:
+            self._use(settings, merge_classes(self._model.info.classes, settings.classes_merge))
+
+    def _use(self, settings: Settings, classes: MergedClasses) -> None:
+        self._frame_settings = FrameSettings(settings, classes)
+        self._parameters_of_node.write_database(class_database(classes.table))
+
+    def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        for stream in self._streams:
+            stream.force_keyframe("reset")
+        response.success = bool(self._streams)
+        response.message = (
+            "the next frame is a keyframe" if self._streams else "the node is not configured"
+        )
+        return response
+
+    def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if request.data and not self._enabled:
+            for stream in self._streams:
+                stream.force_keyframe("enabled")
+        self._enabled = request.data
+        for subscription in self._subscriptions_of_cameras:
+            subscription.paused = not request.data
+        response.success = True
+        response.message = "serving frames" if request.data else "paused"
+        return response
+
+    def _publish_diagnostics(self) -> None:
+        now = self.get_clock().now()
+        state = "unconfigured"
+        if self._streams:
+            state = "active" if self._subscriptions_of_cameras else "inactive"
+            if state == "active" and not self._enabled:
+                state = "paused"
+        array = DiagnosticArray()
+        array.header.stamp = now.to_msg()
+        array.status = [node_status(self.get_name(), state, self._model)]
+        if self._subscriptions_of_cameras:
+            limits = HealthLimits(
+                self.settings.diagnostics_latency_budget_ms,
+                self.settings.diagnostics_stale_after,
+            )
+            for stream in self._streams:
+                counts = stream.counts.snapshot()
+                report = stream.health.report(
+                    now.nanoseconds, counts.sent, counts.dropped.get("lost", 0), limits
+                )
+                array.status.append(camera_status(stream.title, report, counts))
+        self._diagnostics.publish(array)
+
+
+def _warm_up(model: SegmentationModel) -> None:
+    segmenter = VideoSegmenter(model, keyframe_interval=2)
+    image = np.zeros((*WARM_UP_SIZE, 3), np.uint8)
+    for _ in range(2):
+        segmenter.step(image)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; return the exit code."""
+    # rclpy's own handlers end the spin; Python's would raise wherever it happens to be.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        rclpy.init(args=list(args) if args is not None else None)
+        node = SegmentationNode()
+    # Whatever is wrong at start is told in one line; there is nothing to clean up yet.
+    except Exception as error:
+        print(f"segmentation: cannot start: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        node.start()
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+    finally:
+        node.stop()
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Rate and latency of one camera, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from threading import Lock
+from typing import Literal
+
+WINDOW_S = 2.0
+"""Rates and percentiles are taken over this time."""
+
+LASTING_S = 5.0
+"""A latency above the budget for this long is an error."""
+
+LOST_SHARE = 0.2
+"""A larger share of frames lost on the way is worth a warning."""
+
+Level = Literal["ok", "warn", "error", "stale"]
+
+
+@dataclass(frozen=True)
+class HealthLimits:
+    """What is still healthy.
+
+    Attributes:
+        latency_budget_ms: median latency from stamp to publication, ms.
+        stale_after_s: time without a frame, s.
+    """
+
+    latency_budget_ms: float
+    stale_after_s: float
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """The health of one camera at one moment.
+
+    Attributes:
+        level: the worst thing found.
+        message: what it is, in words.
+        rate_hz: frames served per second.
+        latency_ms_p50: median latency; 0 without frames.
+        latency_ms_p95: 95th percentile of the latency; 0 without frames.
+        keyframe_share: keyframes among the served frames, 0..1.
+    """
+
+    level: Level
+    message: str
+    rate_hz: float
+    latency_ms_p50: float
+    latency_ms_p95: float
+    keyframe_share: float
+
+
+@dataclass(frozen=True)
+class _Served:
+    time_ns: int
+    is_keyframe: bool
+    latency_ms: float
+
+
+class StreamHealth:
+    """Watches one camera; all times are of the node's clock, which may stop or go back.
+
+    Frames come from the inference thread, reports from the executor's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._served: deque[_Served] = deque(maxlen=4096)
+        self._last_received_ns: int | None = None
+        self._late_since_ns: int | None = None
+        self._sent_before = 0
+        self._lost_before = 0
+
+    def received(self, now_ns: int) -> None:
+        """Note that a frame arrived."""
+        self._last_received_ns = now_ns
+
+    def served(self, now_ns: int, is_keyframe: bool, latency_ms: float) -> None:
+        """Note that a frame was published."""
+        with self._lock:
+            self._served.append(_Served(now_ns, is_keyframe, latency_ms))
+
+    def report(self, now_ns: int, sent: int, lost: int, limits: HealthLimits) -> HealthReport:
+        """Judge the time since the last report.
+
+        Args:
+            now_ns: the node's time, ns.
+            sent: frames sent so far.
+            lost: frames lost on the way so far.
+            limits: what is still healthy.
+        """
+        with self._lock:
+            window = [
+                entry for entry in self._served if 0 <= now_ns - entry.time_ns <= WINDOW_S * 1e9
+            ]
+        latencies = sorted(entry.latency_ms for entry in window)
+        median = _percentile(latencies, 0.5)
+        late_s = self._late_s(now_ns, median > limits.latency_budget_ms)
+        sent_now, lost_now = sent - self._sent_before, lost - self._lost_before
+        self._sent_before, self._lost_before = sent, lost
+        level, message = self._judge(now_ns, median, late_s, sent_now, lost_now, limits)
+        return HealthReport(
+            level,
+            message or f"{len(window) / WINDOW_S:.1f} Hz",
+            rate_hz=len(window) / WINDOW_S,
+            latency_ms_p50=median,
+            latency_ms_p95=_percentile(latencies, 0.95),
+            keyframe_share=sum(entry.is_keyframe for entry in window) / max(1, len(window)),
+        )
+
+    def _late_s(self, now_ns: int, is_late: bool) -> float:
+        if not is_late:
+            self._late_since_ns = None
+            return 0.0
+        if self._late_since_ns is None or self._late_since_ns > now_ns:
+            self._late_since_ns = now_ns
+        return 1e-9 * (now_ns - self._late_since_ns)
+
+    def _judge(
+        self,
+        now_ns: int,
+        median: float,
+        late_s: float,
+        sent: int,
+        lost: int,
+        limits: HealthLimits,
+    ) -> tuple[Level, str]:
+        last = self._last_received_ns
+        if last is None:
+            return "stale", "no frame yet"
+        if last > now_ns:
+            # The clock went back (a recording started over): count from here.
+            self._last_received_ns = last = now_ns
+        silent_s = 1e-9 * (now_ns - last)
+        if silent_s > limits.stale_after_s:
+            return "stale", f"no frame for {silent_s:.1f} s"
+        if median > limits.latency_budget_ms:
+            text = f"latency {median:.0f} ms exceeds the budget of {limits.latency_budget_ms:g} ms"
+            if late_s >= LASTING_S:
+                return "error", f"{text} for {late_s:.0f} s"
+            return "warn", text
+        if lost > LOST_SHARE * sent:
+            return "warn", (
+                f"{lost} of {sent} frames were lost before they reached the node; give camera and "
+                "node the transport profile config/fastdds_shm.xml "
+                "(FASTDDS_DEFAULT_PROFILES_FILE)"
+            )
+        return "ok", ""
+
+
+def _percentile(ordered: list[float], share: float) -> float:
+    if not ordered:
+        return 0.0
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

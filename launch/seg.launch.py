@@ -1,0 +1,136 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Starts the node `segmentation`, on request with rviz.
+
+An argument that is not given changes nothing: the parameter file, then the node's own
+default decides.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch_ros.actions import Node
+
+CONFIG = Path(__file__).parent.parent / "config"
+PROFILES_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
+BOOLEANS = ["", "true", "false"]
+RVIZ_TOPICS = ("overlay", "color", "confidence")
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        "image", default_value="image", description="Topic of the camera images."
+    ),
+    DeclareLaunchArgument(
+        "camera_info",
+        default_value="",
+        description="Topic of the calibration. Not given: camera_info beside the images.",
+    ),
+    DeclareLaunchArgument(
+        "image_transport",
+        default_value="",
+        choices=["", "raw", "compressed"],
+        description="raw subscribes to <image>, compressed to <image>/compressed.",
+    ),
+    DeclareLaunchArgument(
+        "params_file",
+        default_value=str(CONFIG / "segmentation.yaml"),
+        description="YAML file with parameters of the node.",
+    ),
+    DeclareLaunchArgument(
+        "weights",
+        default_value="",
+        description="Path of a safetensors checkpoint (parameter model.weights).",
+    ),
+    DeclareLaunchArgument(
+        "device",
+        default_value="",
+        description="cpu, cuda, cuda:<index> or auto (parameter model.device).",
+    ),
+    DeclareLaunchArgument(
+        "namespace", default_value="", description="Namespace of the node and its topics."
+    ),
+    DeclareLaunchArgument(
+        "use_sim_time",
+        default_value="",
+        choices=BOOLEANS,
+        description="Take the time from /clock. Not given: as the parameter file says, or false.",
+    ),
+    DeclareLaunchArgument(
+        "rviz",
+        default_value="false",
+        choices=["true", "false"],
+        description="Open rviz with overlay, class colours and confidence, drawn with a legend.",
+    ),
+    DeclareLaunchArgument(
+        "log_level",
+        default_value="info",
+        choices=["debug", "info", "warn", "error", "fatal"],
+        description="Least severe messages that are logged.",
+    ),
+]
+
+
+def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Return the actions for the arguments given."""
+    given = {
+        name: value for name, value in context.launch_configurations.items() if value != ""
+    }
+    image = given["image"]
+    namespace = given.get("namespace", "")
+    camera_info = given.get("camera_info", str(PurePosixPath(image).with_name("camera_info")))
+    parameters: dict[str, str | bool] = {
+        parameter: given[argument]
+        for argument, parameter in (
+            ("image_transport", "image_transport"),
+            ("weights", "model.weights"),
+            ("device", "model.device"),
+        )
+        if argument in given
+    }
+    clock = {"use_sim_time": given["use_sim_time"] == "true"} if "use_sim_time" in given else {}
+    shows_rviz = given["rviz"] == "true"
+    actions: list[LaunchDescriptionEntity] = [
+        Node(
+            package="gsvnet_ros",
+            executable="segmentation_node",
+            name="segmentation",
+            namespace=namespace,
+            parameters=[
+                {"overlay.legend": shows_rviz},
+                given["params_file"],
+                {**parameters, **clock},
+            ],
+            remappings=[("image", image), ("camera_info", camera_info)],
+            ros_arguments=["--log-level", given["log_level"]],
+            output="both",
+        )
+    ]
+    # A profile that the user chose stays.
+    if PROFILES_VARIABLE not in os.environ:
+        profile = str(CONFIG / "fastdds_shm.xml")
+        actions.insert(0, SetEnvironmentVariable(PROFILES_VARIABLE, profile))
+    if shows_rviz:
+        root = f"/{namespace}".rstrip("/")
+        actions.append(
+            Node(
+                package="rviz2",
+                executable="rviz2",
+                name="rviz",
+                namespace=namespace,
+                arguments=["-d", str(CONFIG / "segmentation.rviz")],
+                parameters=[clock] if clock else [],
+                remappings=[
+                    (f"/segmentation/{topic}", f"{root}/segmentation/{topic}")
+                    for topic in RVIZ_TOPICS
+                ],
+            )
+        )
+    return actions
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the launch description."""
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=start)])

@@ -1,0 +1,293 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The node in a process of its own, and a peer that talks to it over real topics."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.srv import ChangeState, GetState
+from numpy.typing import NDArray
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter, parameter_value_to_python
+from rclpy.parameter_client import AsyncParameterClient
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.task import Future
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool, Trigger
+
+from gsvnet_ros.processes import LoggedProcess
+
+START_S = 90.0
+ANSWER_S = 20.0
+FRAME_PERIOD_NS = 33_000_000
+INTERVAL = 3
+"""Keyframe interval of the running node."""
+
+HEIGHT, WIDTH = 120, 160
+RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+
+Result = TypeVar("Result")
+
+
+def parameter_arguments(parameters: Mapping[str, object]) -> list[str]:
+    """Return command-line arguments that set these parameters."""
+    arguments = ["--ros-args"]
+    for name, value in parameters.items():
+        arguments += ["-p", f"{name}:={json.dumps(value)}"]
+    return arguments
+
+
+def start_node(log: Path, parameters: Mapping[str, object]) -> LoggedProcess:
+    """Start the segmentation node with these parameters."""
+    arguments = parameter_arguments(parameters)
+    return LoggedProcess("node", "gsvnet_ros.segmentation_node", arguments, log)
+
+
+def scene(index: int, height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
+    """Return frame `index` of a pan over a smooth random picture, (height, width, 3) RGB."""
+    cells = np.random.default_rng(0).integers(0, 256, (24, 36, 3), np.uint8)
+    panorama = cv2.resize(cells, (WIDTH * 3, HEIGHT * 3), interpolation=cv2.INTER_CUBIC)
+    top, left = 3 * (index % 40), 5 * (index % 40)
+    return np.ascontiguousarray(panorama[top : top + height, left : left + width])
+
+
+def image_message(
+    pixels: NDArray[np.uint8], encoding: str = "rgb8", frame_id: str = "camera"
+) -> Image:
+    """Return an image message without padding; the stamp is left to the sender."""
+    step = int(np.prod(pixels.shape[1:]))
+    message = Image(
+        height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=step
+    )
+    message.header.frame_id = frame_id
+    message.data.frombytes(np.ascontiguousarray(pixels).data)
+    return message
+
+
+def pixels_of(message: Image, channels: int = 1) -> NDArray[np.uint8]:
+    """Return the pixels of an 8-bit message."""
+    pixels = np.frombuffer(message.data, np.uint8)
+    shape = (message.height, message.width) + ((channels,) if channels > 1 else ())
+    return pixels.reshape(shape)
+
+
+def stamp_ns(header: Header) -> int:
+    """Return the stamp in ns."""
+    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
+
+
+def values_of(status: DiagnosticStatus) -> dict[str, str]:
+    """Return the key-value pairs of a status."""
+    return {pair.key: pair.value for pair in status.values}
+
+
+class Peer:
+    """A node in the test's process that sends images and collects what comes back."""
+
+    def __init__(self, node_name: str = "/segmentation") -> None:
+        self.node: Node = rclpy.create_node("peer", start_parameter_services=False)
+        self.node_name = node_name
+        self.received: dict[str, list[Any]] = defaultdict(list)
+        self._clients: dict[str, Any] = {}
+        self._parameters = AsyncParameterClient(self.node, node_name)
+        self._stamp_ns = time.time_ns()
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self.node.destroy_node()
+
+    # Topics
+
+    def listen(
+        self, message_type: type[Any], topic: str, qos: QoSProfile | int = RELIABLE
+    ) -> list[Any]:
+        """Collect the messages of a topic and return the growing list of them."""
+        messages = self.received[topic]
+        self.node.create_subscription(message_type, topic, messages.append, qos)
+        return messages
+
+    def publisher(self, topic: str, compressed: bool = False) -> Any:  # noqa: ANN401
+        """Return a publisher of images that somebody listens to."""
+        message_type = CompressedImage if compressed else Image
+        publisher = self.node.create_publisher(message_type, topic, RELIABLE)
+        self.wait(lambda: publisher.get_subscription_count() > 0, START_S)
+        return publisher
+
+    def next_stamp(self, step_ns: int = FRAME_PERIOD_NS) -> int:
+        """Advance the stamp of the images and return it in ns."""
+        self._stamp_ns += step_ns
+        return self._stamp_ns
+
+    def stamp(self, message: Image | CompressedImage, nanoseconds: int) -> None:
+        """Write a stamp into a message."""
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(nanoseconds, 10**9)
+
+    # Waiting
+
+    def wait(self, condition: Callable[[], object], timeout_s: float = ANSWER_S) -> None:
+        """Receive messages until the condition holds.
+
+        Raises:
+            TimeoutError: if it does not within the time.
+        """
+        end = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError(f"expected an answer within {timeout_s} s, got none")
+            rclpy.spin_once(self.node, timeout_sec=0.02)
+
+    def spin(self, duration_s: float) -> None:
+        """Receive messages for some time."""
+        end = time.monotonic() + duration_s
+        while time.monotonic() < end:
+            rclpy.spin_once(self.node, timeout_sec=0.02)
+
+    # Services
+
+    def call(self, service_type: type[Any], name: str, request: object) -> Any:  # noqa: ANN401
+        """Call a service of the node and return its answer."""
+        if name not in self._clients:
+            client = self.node.create_client(service_type, f"{self.node_name}/{name}")
+            self._clients[name] = client
+        self.wait(self._clients[name].service_is_ready, START_S)
+        return self._answer(self._clients[name].call_async(request))
+
+    def reset(self) -> None:
+        """Make the next frame start anew."""
+        assert self.call(Trigger, "reset", Trigger.Request()).success
+
+    def enable(self, on: bool) -> None:
+        """Pause or continue."""
+        assert self.call(SetBool, "enable", SetBool.Request(data=on)).success
+
+    def change_state(self, transition: str) -> bool:
+        """Trigger a lifecycle transition and return whether it succeeded."""
+        request = ChangeState.Request()
+        request.transition.label = transition
+        return bool(self.call(ChangeState, "change_state", request).success)
+
+    def state(self) -> str:
+        """Return the lifecycle state."""
+        return str(self.call(GetState, "get_state", GetState.Request()).current_state.label)
+
+    def set(self, **values: object) -> SetParametersResult:
+        """Set parameters as one batch; `__` in a name stands for a dot."""
+        parameters = [_parameter(name.replace("__", "."), value) for name, value in values.items()]
+        self.wait(self._parameters.services_are_ready, START_S)
+        return self._answer(self._parameters.set_parameters_atomically(parameters)).result
+
+    def get(self, name: str) -> Any:  # noqa: ANN401
+        """Return the value of a parameter."""
+        self.wait(self._parameters.services_are_ready, START_S)
+        return parameter_value_to_python(
+            self._answer(self._parameters.get_parameters([name])).values[0]
+        )
+
+    def describe(self, name: str) -> ParameterDescriptor:
+        """Return the descriptor of a parameter."""
+        return self._answer(self._parameters.describe_parameters([name])).descriptors[0]
+
+    def list_parameters(self) -> list[str]:
+        """Return the names of all parameters."""
+        self.wait(self._parameters.services_are_ready, START_S)
+        return list(self._answer(self._parameters.list_parameters()).result.names)
+
+    def _answer(self, future: Future) -> Any:  # noqa: ANN401
+        self.wait(future.done)
+        return future.result()
+
+
+class CameraPeer(Peer):
+    """A peer that is one camera of the node and sees its masks, confidences and statuses.
+
+    Args:
+        camera: name of the camera, empty for the only one.
+        compressed: whether to send CompressedImage.
+    """
+
+    def __init__(self, camera: str = "", compressed: bool = False) -> None:
+        super().__init__()
+        outputs = f"{self.node_name}/{camera}".rstrip("/")
+        self.outputs = outputs
+        self.masks = self.listen(Image, f"{outputs}/mask")
+        self.confidences = self.listen(Image, f"{outputs}/confidence")
+        self.statuses = self.listen(DiagnosticStatus, f"{outputs}/status")
+        self.diagnostics = self.listen(DiagnosticArray, "/diagnostics")
+        self._title = f"segmentation: {camera or 'camera'}"
+        self.images = self.publisher(
+            f"/{camera}/image".replace("//", "/") + ("/compressed" if compressed else ""),
+            compressed,
+        )
+        self.sent = 0
+
+    def send(self, message: Image | CompressedImage, stamp: int | None = None) -> int:
+        """Publish an image and return its stamp in ns."""
+        nanoseconds = self.next_stamp() if stamp is None else stamp
+        self.stamp(message, nanoseconds)
+        self.images.publish(message)
+        self.sent += 1
+        return nanoseconds
+
+    def exchange(
+        self, message: Image | CompressedImage, stamp: int | None = None, timeout_s: float = ANSWER_S
+    ) -> tuple[Image, Image, dict[str, str]]:
+        """Publish an image and return its mask, its confidence and its status."""
+        for messages in (self.masks, self.confidences, self.statuses):
+            messages.clear()
+        nanoseconds = self.send(message, stamp)
+        text = f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09d}"
+
+        def answers() -> list[list[Any]]:
+            return [
+                [mask for mask in self.masks if stamp_ns(mask.header) == nanoseconds],
+                [conf for conf in self.confidences if stamp_ns(conf.header) == nanoseconds],
+                [status for status in self.statuses if values_of(status)["stamp"] == text],
+            ]
+
+        self.wait(lambda: all(answers()), timeout_s)
+        (mask, *_), (confidence, *_), (status, *_) = answers()
+        return mask, confidence, values_of(status)
+
+    def warm_up(self, message: Image | CompressedImage) -> None:
+        """Send images until one comes back: both sides have found each other then."""
+        self.wait(lambda: self._came_back(message), START_S)
+
+    def _came_back(self, message: Image | CompressedImage) -> bool:
+        self.send(message)
+        self.spin(0.3)
+        return bool(self.masks and self.confidences and self.statuses)
+
+    def counts(self) -> dict[str, int]:
+        """Return sent, served, waiting and the drops by reason, when nothing waits any more."""
+        self.diagnostics.clear()
+        self.wait(lambda: self._counts().get("waiting") == 0)
+        return self._counts()
+
+    def _counts(self) -> dict[str, int]:
+        for array in reversed(self.diagnostics):
+            for status in array.status:
+                if status.name == self._title:
+                    return {
+                        key: int(value)
+                        for key, value in values_of(status).items()
+                        if key in ("sent", "served", "waiting", "dropped")
+                        or key.startswith("dropped.")
+                    }
+        return {}
+
+
+def _parameter(name: str, value: object) -> Parameter[Any]:
+    if value == []:
+        return Parameter(name, Parameter.Type.STRING_ARRAY, [])
+    return Parameter(name, value=value)

@@ -1,0 +1,212 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Parameters of a live node: in effect on the next frame, or refused with the reason."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from rcl_interfaces.msg import ParameterType
+from ros_process import CameraPeer, Peer, image_message, pixels_of, scene
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+from test_node_contract import LATCHED
+
+from gsvnet_model.classes import CAMVID
+from gsvnet_model.visualization import overlay
+from gsvnet_ros.parameters import SPECS
+
+TYPES = {
+    "bool": ParameterType.PARAMETER_BOOL,
+    "integer": ParameterType.PARAMETER_INTEGER,
+    "double": ParameterType.PARAMETER_DOUBLE,
+    "string": ParameterType.PARAMETER_STRING,
+    "string[]": ParameterType.PARAMETER_STRING_ARRAY,
+}
+
+
+def test_every_parameter_of_the_table_is_declared(camera: CameraPeer) -> None:
+    declared = camera.list_parameters()
+    for spec in SPECS:
+        assert spec.name in declared
+        descriptor = camera.describe(spec.name)
+        assert descriptor.description == spec.descriptor().description
+        assert descriptor.type == TYPES[spec.type_name]
+        assert descriptor.read_only == (spec.effect == "start")
+
+
+def test_interval_takes_effect_on_the_next_frame(camera: CameraPeer) -> None:
+    camera.exchange(image_message(scene(0)))
+    assert camera.set(keyframe__interval=1).successful
+    try:
+        _, _, status = camera.exchange(image_message(scene(1)))
+        assert (status["is_keyframe"], status["keyframe_reason"]) == ("true", "interval")
+        assert camera.set(keyframe__interval=2).successful
+        kinds = [camera.exchange(image_message(scene(2 + k)))[2]["is_keyframe"] for k in range(3)]
+        assert kinds == ["false", "true", "false"]
+    finally:
+        assert camera.set(keyframe__interval=3).successful
+
+
+def test_alpha_takes_effect_on_the_next_frame_and_may_be_an_integer(camera: CameraPeer) -> None:
+    peer = Peer()
+    overlays = peer.listen(Image, "/segmentation/overlay")
+    try:
+        for alpha in (1, 0.25):
+            assert camera.set(overlay__alpha=alpha).successful
+            assert camera.get("overlay.alpha") == float(alpha)
+
+            def came(alpha: float = alpha) -> bool:
+                overlays.clear()
+                camera.reset()
+                mask, _, _ = camera.exchange(image_message(scene(5)))
+                peer.spin(0.2)
+                if not overlays:
+                    return False
+                expected = overlay(scene(5), pixels_of(mask), CAMVID.palette_array(), alpha)
+                np.testing.assert_array_equal(pixels_of(overlays[-1], channels=3), expected)
+                return True
+
+            peer.wait(came)
+    finally:
+        peer.close()
+        assert camera.set(overlay__alpha=0.5).successful
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("keyframe__interval", 0, "out of range"),
+        ("keyframe__interval", 2.5, "Wrong parameter type"),
+        ("overlay__alpha", 1.5, "out of range"),
+        ("overlay__alpha", -1, "out of range"),
+        ("overlay__alpha", float("nan"), "out of range"),
+        ("overlay__alpha", "half", "Wrong parameter type"),
+        ("autostart", False, "read-only"),
+        ("model__weights", "/elsewhere", "read at configure"),
+        ("frames__policy", "all", "read at configure"),
+        ("classes__merge", ["a: unicorn"], "got 'unicorn'"),
+        ("classes__database", "[]", "written by the node"),
+        ("no__such", 1, "no.such"),
+    ],
+)
+def test_wrong_value_is_refused_with_its_reason(
+    camera: CameraPeer, name: str, value: object, why: str
+) -> None:
+    dotted = name.replace("__", ".")
+    before = camera.get(dotted) if dotted != "no.such" else None
+    result = camera.set(**{name: value})
+    assert not result.successful
+    assert why in result.reason
+    if dotted != "no.such":
+        assert camera.get(dotted) == before
+
+
+def test_batch_is_set_as_a_whole_or_not_at_all(camera: CameraPeer) -> None:
+    assert not camera.set(overlay__alpha=0.75, keyframe__interval=0).successful
+    assert camera.get("overlay.alpha") == 0.5
+    assert not camera.set(overlay__alpha=0.75, classes__merge=["a: road", "a: sky"]).successful
+    assert camera.get("overlay.alpha") == 0.5
+
+
+def test_value_that_stays_is_no_change(camera: CameraPeer) -> None:
+    assert camera.set(frames__policy="latest").successful
+
+
+def test_merged_classes_reach_mask_class_map_and_database(camera: CameraPeer) -> None:
+    peer = Peer()
+    maps = peer.listen(String, "/segmentation/class_map", LATCHED)
+    plain = pixels_of(camera.exchange(image_message(scene(0)))[0]).copy()
+    present = CAMVID.names[int(np.bincount(plain.ravel()).argmax())]
+    try:
+        peer.wait(lambda: maps)
+        assert camera.set(classes__merge=[f"wanted: {present}", "other: *"]).successful
+        camera.reset()
+        mask = pixels_of(camera.exchange(image_message(scene(0)))[0])
+        expected = np.where(plain == CAMVID.names.index(present), 0, 1)
+        np.testing.assert_array_equal(mask, expected)
+        peer.wait(lambda: len(maps) == 2)
+        names = [entry["class_name"] for entry in json.loads(maps[-1].data)["class_map"]]
+        assert names == ["wanted", "other"]
+        database = json.loads(camera.get("classes.database"))
+        assert [entry["name"] for entry in database] == ["wanted", "other"]
+        assert camera.set(classes__merge=[f"wanted: {present}"]).successful
+        camera.reset()
+        message, confidence, _ = camera.exchange(image_message(scene(0)))
+        unlabeled = pixels_of(message) == 255
+        np.testing.assert_array_equal(unlabeled, expected == 1)
+        assert (pixels_of(confidence)[unlabeled] == 0).all()
+    finally:
+        peer.close()
+        assert camera.set(classes__merge=[]).successful
+    camera.reset()
+    mask = pixels_of(camera.exchange(image_message(scene(0)))[0])
+    np.testing.assert_array_equal(mask, plain)
+
+
+def test_low_confidence_becomes_unlabeled(camera: CameraPeer) -> None:
+    _, plain, _ = camera.exchange(image_message(scene(0)))
+    limit = float(np.median(pixels_of(plain))) / 255.0
+    assert camera.set(output__min_confidence=limit).successful
+    try:
+        camera.reset()
+        mask, confidence, _ = camera.exchange(image_message(scene(0)))
+    finally:
+        assert camera.set(output__min_confidence=0.0).successful
+    unlabeled = pixels_of(mask) == 255
+    np.testing.assert_array_equal(unlabeled, pixels_of(plain) < 255 * limit)
+    assert 0 < unlabeled.sum() < unlabeled.size
+    assert (pixels_of(confidence)[unlabeled] == 0).all()
+
+
+def test_output_size_keeps_the_shape_of_the_image(camera: CameraPeer) -> None:
+    assert camera.set(output__height=61).successful
+    try:
+        mask, confidence, _ = camera.exchange(image_message(scene(0)))
+        assert (mask.height, mask.width, mask.step) == (61, 81, 81)
+        assert (confidence.height, confidence.width) == (61, 81)
+        assert len(confidence.data) == 61 * 81
+    finally:
+        assert camera.set(output__height=0).successful
+
+
+def test_parameter_storms_change_nothing_but_parameters(camera: CameraPeer) -> None:
+    random = np.random.default_rng(3)
+    choices: list[tuple[str, list[object]]] = [
+        ("keyframe__interval", [1, 2, 3, 0, -5, 2.5, "x", True]),
+        ("overlay__alpha", [0, 1, 0.3, 2, float("inf"), "x"]),
+        ("output__width", [0, 80, 33, -1, 10**6]),
+        ("output__min_confidence", [0, 0.1, 1.1]),
+        ("classes__merge", [[], ["a: road"], ["a: unicorn"], "a: road", ["broken"]]),
+        ("frames__max_gap", [0, 1, -1]),
+        ("model__device", ["cpu", "cuda:99"]),
+        ("no__such", [1]),
+    ]
+    before = camera.counts()
+    sent = camera.sent
+    outcomes = set()
+    for number in range(1000):
+        name, values = choices[int(random.integers(len(choices)))]
+        outcomes.add(camera.set(**{name: values[int(random.integers(len(values)))]}).successful)
+        if number % 10 == 0:
+            camera.send(image_message(scene(number)))
+    assert outcomes == {True, False}
+    assert camera.set(
+        keyframe__interval=3,
+        overlay__alpha=0.5,
+        output__width=0,
+        output__min_confidence=0,
+        classes__merge=[],
+        frames__max_gap=1,
+    ).successful
+    camera.exchange(image_message(scene(0)))
+
+    def adds_up() -> bool:
+        after = camera.counts()
+        return after["sent"] - before["sent"] == camera.sent - sent
+
+    camera.wait(adds_up)
+    after = camera.counts()
+    assert after["sent"] == after["served"] + after["dropped"]
+    assert after.get("dropped.failed", 0) == before.get("dropped.failed", 0)

@@ -1,0 +1,305 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Training of the propagation network: resumable, deterministic, and it learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from models import TinyKeyframeNetwork, random_model
+from numpy.typing import NDArray
+from torch import nn
+
+from gsvnet_model.evaluation import evaluate_distances
+from gsvnet_model.motion import MovingFrame
+from gsvnet_model.preprocessing import Normalisation
+from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.segmenter import VideoSegmenter
+from gsvnet_model.street_drive import StreetDrive
+from gsvnet_model.training import propagation as training
+from gsvnet_model.training.propagation import PropagationRecipe, train_propagation
+from gsvnet_model.training.recipe import read_recipe
+from gsvnet_model.training.snippets import GridGeometry, render_snippets
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+NORMALISATION = Normalisation.swiftnet()
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in CamVid's layout, of rendered streets."""
+    folder = tmp_path_factory.mktemp("camvid")
+    drive = StreetDrive(7, 96, 128)
+    for kind in ("images", "labels"):
+        (folder / "train" / kind).mkdir(parents=True)
+    for index in range(0, 50, 10):
+        frame = drive.frame(index)
+        image = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / "train" / "images" / f"{index:03d}.png"), image)
+        cv2.imwrite(str(folder / "train" / "labels" / f"{index:03d}.png"), frame.labels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def keyframe() -> nn.Module:
+    torch.manual_seed(0)
+    return TinyKeyframeNetwork(11).eval()
+
+
+def recipe(**values: object) -> PropagationRecipe:
+    small: dict[str, object] = {
+        "still_clips": 3,
+        "drive_clips": 0,
+        "held_out_clips": 1,
+        "distance": 2,
+        "flow_iterations": 3,
+        "flow_batch_size": 2,
+        "iterations": 4,
+        "batch_size": 2,
+        "average_decay": 0.9,
+    }
+    return PropagationRecipe(**(small | values))  # type: ignore[arg-type]
+
+
+def train(
+    chosen: PropagationRecipe, keyframe: nn.Module, data: Path, output: Path
+) -> dict[str, torch.Tensor]:
+    return train_propagation(chosen, keyframe, NORMALISATION, data, output, CPU)
+
+
+@pytest.mark.parametrize("cut_at", [1, 5], ids=["flow", "recursion"])
+def test_a_cut_run_ends_like_an_uninterrupted_one(
+    data: Path,
+    keyframe: nn.Module,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cut_at: int,
+) -> None:
+    monkeypatch.setattr(training, "_SAVE_EVERY", 1)
+    whole = train(recipe(), keyframe, data, tmp_path / "whole")
+
+    class CutError(Exception):
+        pass
+
+    update = training.WeightAverage.update
+
+    def cut(self: training.WeightAverage, network: nn.Module) -> None:
+        if self.updates == cut_at:
+            raise CutError
+        update(self, network)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.WeightAverage, "update", cut)
+        with pytest.raises(CutError):
+            train(recipe(), keyframe, data, tmp_path / "cut")
+    resumed = train(recipe(), keyframe, data, tmp_path / "cut")
+    for name, value in whole.items():
+        assert torch.allclose(value.float(), resumed[name].float(), rtol=1e-3, atol=1e-4), name
+    network = PropagationNetwork(recipe().network)
+    network.load_state_dict(resumed)
+    assert (tmp_path / "cut" / "curves.png").exists()
+
+
+def test_both_losses_fall(
+    data: Path, keyframe: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_SAVE_EVERY", 10)
+    chosen = recipe(still_clips=2, drive_clips=1, flow_iterations=20, iterations=20)
+    train(chosen, keyframe, data, tmp_path)
+    lines = training.Run(tmp_path).read_log()
+    flow = [line["flow_loss"] for line in lines if "segmentation_loss" not in line]
+    together = [line for line in lines if "segmentation_loss" in line]
+    assert flow[-1] < flow[0]
+    for name in ("segmentation_loss", "intra_loss"):
+        assert together[-1][name] < together[0][name]
+    assert 0 <= lines[-1]["propagated_miou"] <= 100
+
+
+@pytest.mark.parametrize("network", [{"use_intra": False}, {"edge": "none"}], ids=str)
+def test_variants_train(
+    data: Path, keyframe: nn.Module, tmp_path: Path, network: dict[str, object]
+) -> None:
+    config = PropagationConfig(11, **network)  # type: ignore[arg-type]
+    chosen = recipe(
+        network=config, flow_iterations=0, iterations=1, grid_stride=4, distillation=0.1
+    )
+    PropagationNetwork(config).load_state_dict(train(chosen, keyframe, data, tmp_path))
+
+
+def moving_ramp(index: int) -> tuple[MovingFrame, ...]:
+    """Frames of a ramp that moves 8 px to the left per frame."""
+    del index
+    columns = np.broadcast_to(np.arange(128, dtype=np.float32), (96, 128))
+    frames = []
+    for time in range(3):
+        shade = (columns + 8 * time).astype(np.uint8)
+        flow = np.zeros((96, 128, 2), np.float32)
+        flow[..., 0] = 8
+        flow[0, 0] = np.nan
+        valid = columns < 120
+        frames.append(MovingFrame(np.repeat(shade[..., None], 3, 2), shade // 16, flow, valid))
+    return tuple(frames)
+
+
+@pytest.mark.parametrize("stride", [4, 8])
+def test_clips_on_the_grid(tmp_path: Path, keyframe: nn.Module, stride: int) -> None:
+    geometry = GridGeometry(stride, "area", 1.0)
+    clips = render_snippets(
+        tmp_path, moving_ramp, 2, keyframe, NORMALISATION, geometry, "ramp", CPU
+    )
+    grid = (96 // stride, 128 // stride)
+    assert len(clips) == 2
+    assert clips.images.shape == (2, 3, *grid, 3)
+    assert clips.logits.shape == (2, 2, 11, *grid)
+    assert clips.labels.shape == (2, 3, 48, 64)
+    # 127 px between the corner pixels are grid - 1 cells.
+    expected = 8 * (grid[1] - 1) / 127
+    np.testing.assert_allclose(clips.flow[0, 1, 0, :, :-2], expected, rtol=2e-3)
+    np.testing.assert_allclose(clips.flow[0, 1, 1], 0, atol=1e-6)
+    assert clips.valid[0, 1, :, :-3].all()
+    assert not clips.valid[0, 1, :, -1].any()
+    # The labels' corners are the image's corners.
+    assert clips.labels[0, 0, 0, 0] == 0
+    assert clips.labels[0, 0, 0, -1] == 127 // 16
+
+
+def test_rendering_resumes(tmp_path: Path, keyframe: nn.Module) -> None:
+    geometry = GridGeometry(8, "area", 1.0)
+    asked: list[int] = []
+
+    def render(index: int) -> tuple[MovingFrame, ...]:
+        asked.append(index)
+        if index == 20 and len(asked) < 30:
+            raise KeyboardInterrupt
+        return moving_ramp(index)
+
+    def run() -> NDArray[np.float16]:
+        clips = render_snippets(
+            tmp_path, render, 24, keyframe, NORMALISATION, geometry, "cut", CPU
+        )
+        return np.asarray(clips.logits)
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    before = len(asked)
+    asked.extend([-1] * 30)
+    logits = run()
+    assert min(asked[before + 30 :]) == 16  # the first chunk was kept
+    np.testing.assert_array_equal(logits[0], logits[23])
+    count = len(asked)
+    run()
+    assert len(asked) == count
+
+
+def test_mirrored_and_reversed_clips_stay_consistent(tmp_path: Path, keyframe: nn.Module) -> None:
+    geometry = GridGeometry(8, "area", 1.0)
+    clips = render_snippets(
+        tmp_path, moving_ramp, 1, keyframe, NORMALISATION, geometry, "ramp", CPU
+    )
+
+    def load(mirrored: bool, backwards: bool) -> training._Batch:
+        flags = np.array([mirrored]), np.array([backwards])
+        return training._load(clips, np.array([0]), *flags, NORMALISATION, CPU)
+
+    plain, mirrored, backwards = load(False, False), load(True, False), load(False, True)
+    for name in ("images", "logits", "labels", "valid"):
+        value = getattr(plain, name)
+        torch.testing.assert_close(getattr(mirrored, name), value.flip(-1))
+    torch.testing.assert_close(mirrored.flow[:, :, 0], -plain.flow[:, :, 0].flip(-1))
+    torch.testing.assert_close(mirrored.flow[:, :, 1], plain.flow[:, :, 1].flip(-1))
+    torch.testing.assert_close(backwards.images, plain.images.flip(0))
+    torch.testing.assert_close(backwards.logits, plain.logits.flip(0))
+    torch.testing.assert_close(backwards.labels, plain.labels.flip(0))
+    assert not backwards.valid.any()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(RECIPES.glob("propagation_*.yaml")), ids=lambda path: path.stem
+)
+def test_committed_recipes_are_complete(path: Path) -> None:
+    assert read_recipe(path, PropagationRecipe).iterations > 0
+
+
+def test_recipe_guards(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    for text, message in (
+        ("grid_stride: 5", "grid stride"),
+        ("grid_filter: cubic", "grid filter"),
+        ("batch_size: 0", "batch_size"),
+        ("drive_clips: -1", "drive_clips"),
+        ("{still_clips: 0, drive_clips: 0}", "clips to train on"),
+        ("network: {num_classes: 1}", "num_classes"),
+        ("motion: {noise: -1}", "noise"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            read_recipe(path, PropagationRecipe)
+
+
+def test_learning_rate_restarts_with_the_second_phase() -> None:
+    chosen = recipe(flow_iterations=200, iterations=300)
+    rates = [chosen.learning_rate_at(iteration) for iteration in range(500)]
+    assert max(rates[:200]) == pytest.approx(chosen.flow_learning_rate, rel=0.2)
+    assert rates[199] < 0.02 * chosen.flow_learning_rate
+    assert max(rates[200:]) == pytest.approx(chosen.learning_rate, rel=0.2)
+    assert rates[-1] < 0.02 * chosen.learning_rate
+
+
+class TestEvaluation:
+    """The protocol against a plain loop over streams."""
+
+    @pytest.fixture(scope="class")
+    def sequence(self) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+        drive = StreetDrive(11, 96, 128)
+        frames = [drive.frame(30 + index) for index in range(20)]
+        return [(frame.image, frame.labels) for frame in frames]
+
+    def test_equals_streams(
+        self, sequence: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+    ) -> None:
+        model = random_model()
+        result = evaluate_distances(model, sequence, 3)
+        for distance in range(3):
+            counts = np.zeros_like(result.propagated[distance].counts)
+            for target in range(2, len(sequence)):
+                segmenter = VideoSegmenter(model, 10)
+                for image, _ in sequence[target - distance : target + 1]:
+                    labels = segmenter.step(image).labels
+                single = training.ConfusionMatrix(11)
+                single.update(labels, sequence[target][1])
+                counts += single.counts
+            # A batch of keyframes rounds a little differently from one.
+            assert np.abs(counts - result.propagated[distance].counts).sum() < 1e-3 * counts.sum()
+        assert result.average_miou(1) == pytest.approx(result.propagated[0].miou())
+        assert result.minimum_miou(3) == pytest.approx(result.propagated[2].miou())
+
+    def test_baselines_on_a_still_clip(
+        self, sequence: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+    ) -> None:
+        still = [sequence[0]] * 6
+        result = evaluate_distances(random_model(), still, 4, "grid")
+        for matrix in result.repeated[1:]:
+            np.testing.assert_array_equal(matrix.counts, result.repeated[0].counts)
+        np.testing.assert_array_equal(result.warped[0].counts, result.propagated[0].counts)
+
+    def test_exceptions(
+        self, sequence: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+    ) -> None:
+        model = random_model()
+        with pytest.raises(ValueError, match="at least 3 frames"):
+            evaluate_distances(model, sequence[:2], 3)
+        with pytest.raises(ValueError, match="at least one distance"):
+            evaluate_distances(model, sequence, 0)
+        with pytest.raises(ValueError, match="keyframe output"):
+            evaluate_distances(model, sequence, 2, "logits")  # type: ignore[arg-type]
+        image, labels = sequence[0]
+        with pytest.raises(ValueError, match="throughout the sequence"):
+            evaluate_distances(model, [sequence[0], (image[:-1], labels[:-1])], 2)
+        result = evaluate_distances(model, sequence[:3], 2)
+        for interval in (0, 3):
+            with pytest.raises(ValueError, match="interval of 1 to 2"):
+                result.average_miou(interval)
