@@ -105,7 +105,7 @@ def evaluate_distances(
         published = [model.segment(image_tensor(frames.image(t), model.device)) for t in starts]
         state = torch.cat([model.to_grid(logits, frames.grid) for logits in published])
         if keyframe_output == "grid":
-            published = list(state.split(1))
+            published = [state[number][None] for number in range(len(state))]
         keyframe_labels = [frames.labels(logits) for logits in published]
         warped_state = state
         for distance in range(max_interval):
@@ -147,8 +147,9 @@ class _Frames:
     ) -> None:
         self._start = start
         self._pairs = [sequence[index] for index in range(start, min(stop, len(sequence)))]
-        self._size = self._pairs[0][1].shape
-        self.grid = grid_size(*self._size, model.info.grid_stride)
+        height, width = self._pairs[0][1].shape
+        self._size = (height, width)
+        self.grid = grid_size(height, width, model.info.grid_stride)
         inputs = []
         for image, truth in self._pairs:
             if image.shape != (*self._size, 3) or truth.shape != self._size:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from gsvnet_model.classes import ClassTable
 from gsvnet_model.preprocessing import GRID_FILTERS, GridFilter, Normalisation, keyframe_image
 from gsvnet_model.propagation import PropagationNetwork, PropagationOutput
+from gsvnet_model.propagation.inference import PropagationInference
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class SegmentationModel:
         propagation: the propagation network, of as many classes.
         info: what belongs to the weights.
         device: where both run; the networks are copied there.
-        precision: dtype of the keyframe network. The propagation network always works in
-            float32: it is small, and its state is fed back to it.
+        precision: dtype of the convolutions. The propagated state, its warp and its mixing are
+            always float32, because the state is fed back from frame to frame.
 
     Raises:
         ValueError: if the class counts differ.
@@ -94,6 +95,7 @@ class SegmentationModel:
         self.propagation = copy.deepcopy(propagation).to(self.device)
         self.propagation.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.propagation.eval().requires_grad_(False)
+        self._propagation_inference = PropagationInference(self.propagation, precision)
 
     @torch.inference_mode()
     def segment(self, image: Tensor) -> Tensor:
@@ -129,5 +131,5 @@ class SegmentationModel:
         Returns:
             The new state and what was computed on the way.
         """
-        output: PropagationOutput = self.propagation(logits, current, previous)
+        output: PropagationOutput = self._propagation_inference(logits, current, previous)
         return output

@@ -55,7 +55,7 @@ class Camera(Node):
             descriptor = ParameterDescriptor(description=description, read_only=True)
             self.declare_parameter(name, default, descriptor)
         # Reliable serves every subscriber; the depth leaves a slow one time to fetch an image.
-        qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+        qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
         transport = self._value("transport")
         if transport not in ("raw", "compressed"):
             raise ValueError(f"transport: expected raw or compressed, got '{transport}'")

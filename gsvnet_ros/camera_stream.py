@@ -16,7 +16,7 @@ from gsvnet_model.class_merge import MergedClasses
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.segmenter import Segmentation, VideoSegmenter
 from gsvnet_ros.continuity import FrameOrigin, find_jump
-from gsvnet_ros.diagnostics import frame_status
+from gsvnet_ros.diagnostics import diagnostic_name, frame_status
 from gsvnet_ros.frame_counts import DropReason, FrameCounts
 from gsvnet_ros.frame_queue import ReceivedFrame
 from gsvnet_ros.image_messages import BadImage, rgb_from_compressed, rgb_from_image
@@ -59,7 +59,7 @@ class CameraStream:
     def __init__(
         self, node: LifecycleNode, name: str, model: SegmentationModel, keyframe_phase: float
     ) -> None:
-        self.title = f"{node.get_name()}: {name}" if name else f"{node.get_name()}: camera"
+        self.title = f"{diagnostic_name(node)}: {name or 'camera'}"
         self.counts = FrameCounts()
         self.health = StreamHealth()
         self.camera_info: CameraInfo | None = None

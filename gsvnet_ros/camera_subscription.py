@@ -60,7 +60,10 @@ class CameraSubscription:
                 depth=settings.frames_queue if serves_all else 1,
                 reliability=ReliabilityPolicy.BEST_EFFORT,
             ),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            # The overrides are declared once: those of one policy must not bind the other.
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(
+                entity_id="all" if serves_all else None
+            ),
         )
         self._camera_infos = node.create_subscription(
             CameraInfo,

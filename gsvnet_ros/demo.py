@@ -35,6 +35,9 @@ from gsvnet_ros.sustainable_rate import keyframe_seconds, sustainable_rate_hz
 
 DEFAULT_SECONDS = 10.0
 
+MIN_IMAGES = 45
+"""A slow machine plays this many images of the clip, or there would be little to see."""
+
 KEEPS_UP_PERCENT = 95.0
 """With fewer frames labelled, the machine is too slow for the rate, and the demo says so."""
 
@@ -57,7 +60,6 @@ class Accuracy:
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo and return its exit code."""
     options = _parse(arguments)
-    signal.signal(signal.SIGTERM, _terminate)
     try:
         _demo(options)
     except (DemoError, ValueError, OSError) as error:
@@ -127,6 +129,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def _demo(options: argparse.Namespace) -> None:
     source, run_options = _open(options)
+    signal.signal(signal.SIGTERM, _terminate)
     output: Path = options.output
     (output / "logs").mkdir(parents=True, exist_ok=True)
     prepare_environment(output / "logs")
@@ -156,12 +159,11 @@ def _open(options: argparse.Namespace) -> tuple[ImageSource | None, RunOptions]:
     height, width = options.size or (None, None)
     seconds, rate_hz = options.seconds, options.rate
     endless = is_live or options.source == BUILT_IN
-    if endless:
-        seconds = seconds or DEFAULT_SECONDS
     if options.source == BUILT_IN and rate_hz is None:
         rate_hz = _rate_of_clip(options)
-    if is_live:
+    if endless:
         rate_hz = rate_hz or DEFAULT_RATE_HZ
+        seconds = seconds or max(DEFAULT_SECONDS, MIN_IMAGES / rate_hz)
     source = None
     num_images = None
     if not endless:

@@ -33,6 +33,9 @@ _NODE_STATUS = "segmentation"
 _START_TIMEOUT_S = 180.0
 """Loading PyTorch and compiling on a slow, busy machine."""
 
+_STEADY_RATE_HZ = 10.0
+"""Below, a few dropped frames make a gap for which the node would forget the past."""
+
 _DRAIN_TIMEOUT_S = 60.0
 
 
@@ -248,14 +251,19 @@ class DemoRun:
 
 
 def _node_arguments(options: RunOptions) -> list[str]:
+    topic = "/image/compressed" if options.transport == "compressed" else "/image"
     parameters: dict[str, object] = {
         "keyframe.interval": options.keyframe_interval,
         "image_transport": options.transport,
+        # What the node drops it counts; the middleware should not drop anything before that,
+        # also while inference leaves the callback no processor for a moment.
+        f"qos_overrides.{topic}.subscription.reliability": "reliable",
+        f"qos_overrides.{topic}.subscription.depth": 10,
     }
     if options.weights is not None:
         parameters["model.weights"] = options.weights
-    if options.lockstep:
-        # The gaps between the stamps are the node's own time, not the video's.
+    if options.lockstep or options.rate_hz < _STEADY_RATE_HZ:
+        # The gaps between the stamps are this machine's, not the video's.
         parameters["frames.max_gap"] = 0.0
     return _ros_arguments(parameters)
 

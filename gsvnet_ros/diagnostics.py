@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rclpy.node import Node
 from std_msgs.msg import Header
 
 from gsvnet_model.model import SegmentationModel
@@ -22,6 +23,11 @@ LEVELS: Mapping[Level, bytes] = {
     "error": DiagnosticStatus.ERROR,
     "stale": DiagnosticStatus.STALE,
 }
+
+
+def diagnostic_name(node: Node) -> str:
+    """Return the name of a node in diagnostics, which two nodes must not share."""
+    return node.get_fully_qualified_name().lstrip("/")
 
 
 def frame_status(

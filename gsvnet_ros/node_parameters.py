@@ -83,6 +83,8 @@ class NodeParameters:
                 if parameter.type_ != Parameter.Type.NOT_SET:
                     given[name] = parameter.value
                 continue
+            if name == DATABASE_PARAMETER:  # in a file that `ros2 param dump` wrote
+                continue
             similar = difflib.get_close_matches(name, SPEC_BY_NAME, n=1)
             hint = f"; did you mean {similar[0]}?" if similar else ""
             self._node.get_logger().warning(f"there is no parameter '{name}'{hint}")
@@ -120,10 +122,15 @@ def _with_declared_types(parameters: list[Parameter[Any]]) -> list[Parameter[Any
         spec = SPEC_BY_NAME.get(parameter.name)
         if spec and spec.type_name == "double" and parameter.type_ == Parameter.Type.INTEGER:
             parameter = Parameter(parameter.name, Parameter.Type.DOUBLE, float(parameter.value))
-        elif spec and spec.type_name == "string[]" and list(parameter.value or ()) in ([], [""]):
+        elif spec and spec.type_name == "string[]" and _is_empty_list(parameter):
             parameter = _string_array(parameter.name, ())
         typed.append(parameter)
     return typed
+
+
+def _is_empty_list(parameter: Parameter[Any]) -> bool:
+    # The command line can write [''], but no empty list of strings.
+    return parameter.type_.name.endswith("_ARRAY") and list(parameter.value) in ([], [""])
 
 
 def _string_array(name: str, texts: tuple[str, ...]) -> Parameter[Any]:

@@ -75,7 +75,7 @@ class ParameterSpec:
                 descriptor.floating_point_range = [floats]
         return descriptor
 
-    def parse(self, value: object) -> Any:  # noqa: ANN401 (the type is the parameter's)
+    def parse(self, value: object) -> Any:
         """Return the value as the parameter's own type.
 
         An integer serves as a double; an empty list or `[""]` is an empty string list
@@ -115,7 +115,7 @@ def _parameter(
     effect: Effect = "live",
     limits: tuple[float, float] | None = None,
     choices: tuple[str, ...] = (),
-) -> Any:  # noqa: ANN401 (as dataclasses.field)
+) -> Any:
     low, high = limits if limits else (None, None)
     spec = ParameterSpec(name, default, description, effect, low, high, choices)
     return field(default=default, metadata={"spec": spec})

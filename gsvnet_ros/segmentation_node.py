@@ -30,7 +30,7 @@ from gsvnet_model.segmenter import VideoSegmenter
 from gsvnet_ros.camera_stream import CameraStream, FrameSettings
 from gsvnet_ros.camera_subscription import CameraSubscription
 from gsvnet_ros.class_messages import class_database, vision_msgs
-from gsvnet_ros.diagnostics import camera_status, node_status
+from gsvnet_ros.diagnostics import camera_status, diagnostic_name, node_status
 from gsvnet_ros.frame_queue import FrameQueue
 from gsvnet_ros.node_parameters import NodeParameters
 from gsvnet_ros.parameters import SPECS, Settings, setting_values
@@ -102,6 +102,8 @@ class SegmentationNode(LifecycleNode):
                 f"cannot configure: {error}. Set the parameter, then: "
                 f"ros2 lifecycle set {self.get_fully_qualified_name()} configure"
             )
+            return TransitionCallbackReturn.FAILURE
+        if not self.context.ok():  # interrupted meanwhile
             return TransitionCallbackReturn.FAILURE
         self._model = model
         names = settings.cameras or ("",)
@@ -242,7 +244,7 @@ class SegmentationNode(LifecycleNode):
                 state = "paused"
         array = DiagnosticArray()
         array.header.stamp = now.to_msg()
-        array.status = [node_status(self.get_name(), state, self._model)]
+        array.status = [node_status(diagnostic_name(self), state, self._model)]
         if self._subscriptions_of_cameras:
             limits = HealthLimits(
                 self.settings.diagnostics_latency_budget_ms,

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 CONFIG = Path(__file__).parent.parent / "config"
 PROFILES_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
@@ -75,9 +76,7 @@ ARGUMENTS = [
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Return the actions for the arguments given."""
-    given = {
-        name: value for name, value in context.launch_configurations.items() if value != ""
-    }
+    given = {name: value for name, value in context.launch_configurations.items() if value != ""}
     image = given["image"]
     namespace = given.get("namespace", "")
     camera_info = given.get("camera_info", str(PurePosixPath(image).with_name("camera_info")))

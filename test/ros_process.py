@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections import defaultdict
@@ -35,6 +36,8 @@ INTERVAL = 3
 """Keyframe interval of the running node."""
 
 HEIGHT, WIDTH = 120, 160
+_NUMBERS = itertools.count()
+
 RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 
 Result = TypeVar("Result")
@@ -48,9 +51,9 @@ def parameter_arguments(parameters: Mapping[str, object]) -> list[str]:
     return arguments
 
 
-def start_node(log: Path, parameters: Mapping[str, object]) -> LoggedProcess:
-    """Start the segmentation node with these parameters."""
-    arguments = parameter_arguments(parameters)
+def start_node(log: Path, parameters: Mapping[str, object], namespace: str = "/") -> LoggedProcess:
+    """Start the segmentation node with these parameters in a namespace."""
+    arguments = [*parameter_arguments(parameters), "-r", f"__ns:={namespace}"]
     return LoggedProcess("node", "gsvnet_ros.segmentation_node", arguments, log)
 
 
@@ -67,9 +70,7 @@ def image_message(
 ) -> Image:
     """Return an image message without padding; the stamp is left to the sender."""
     step = int(np.prod(pixels.shape[1:]))
-    message = Image(
-        height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=step
-    )
+    message = Image(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=step)
     message.header.frame_id = frame_id
     message.data.frombytes(np.ascontiguousarray(pixels).data)
     return message
@@ -95,12 +96,14 @@ def values_of(status: DiagnosticStatus) -> dict[str, str]:
 class Peer:
     """A node in the test's process that sends images and collects what comes back."""
 
-    def __init__(self, node_name: str = "/segmentation") -> None:
-        self.node: Node = rclpy.create_node("peer", start_parameter_services=False)
-        self.node_name = node_name
+    def __init__(self, namespace: str = "/") -> None:
+        self.node: Node = rclpy.create_node(
+            f"peer{next(_NUMBERS)}", namespace=namespace, start_parameter_services=False
+        )
+        self.node_name = f"{namespace.rstrip('/')}/segmentation"
         self.received: dict[str, list[Any]] = defaultdict(list)
         self._clients: dict[str, Any] = {}
-        self._parameters = AsyncParameterClient(self.node, node_name)
+        self._parameters = AsyncParameterClient(self.node, self.node_name)
         self._stamp_ns = time.time_ns()
 
     def close(self) -> None:
@@ -117,7 +120,7 @@ class Peer:
         self.node.create_subscription(message_type, topic, messages.append, qos)
         return messages
 
-    def publisher(self, topic: str, compressed: bool = False) -> Any:  # noqa: ANN401
+    def publisher(self, topic: str, compressed: bool = False) -> Any:
         """Return a publisher of images that somebody listens to."""
         message_type = CompressedImage if compressed else Image
         publisher = self.node.create_publisher(message_type, topic, RELIABLE)
@@ -155,11 +158,10 @@ class Peer:
 
     # Services
 
-    def call(self, service_type: type[Any], name: str, request: object) -> Any:  # noqa: ANN401
+    def call(self, service_type: type[Any], name: str, request: object) -> Any:
         """Call a service of the node and return its answer."""
         if name not in self._clients:
-            client = self.node.create_client(service_type, f"{self.node_name}/{name}")
-            self._clients[name] = client
+            self._clients[name] = self.node.create_client(service_type, f"{self.node_name}/{name}")
         self.wait(self._clients[name].service_is_ready, START_S)
         return self._answer(self._clients[name].call_async(request))
 
@@ -187,7 +189,7 @@ class Peer:
         self.wait(self._parameters.services_are_ready, START_S)
         return self._answer(self._parameters.set_parameters_atomically(parameters)).result
 
-    def get(self, name: str) -> Any:  # noqa: ANN401
+    def get(self, name: str) -> Any:
         """Return the value of a parameter."""
         self.wait(self._parameters.services_are_ready, START_S)
         return parameter_value_to_python(
@@ -203,7 +205,7 @@ class Peer:
         self.wait(self._parameters.services_are_ready, START_S)
         return list(self._answer(self._parameters.list_parameters()).result.names)
 
-    def _answer(self, future: Future) -> Any:  # noqa: ANN401
+    def _answer(self, future: Future[Any]) -> Any:
         self.wait(future.done)
         return future.result()
 
@@ -214,21 +216,19 @@ class CameraPeer(Peer):
     Args:
         camera: name of the camera, empty for the only one.
         compressed: whether to send CompressedImage.
+        namespace: of the node and the images.
     """
 
-    def __init__(self, camera: str = "", compressed: bool = False) -> None:
-        super().__init__()
+    def __init__(self, camera: str = "", compressed: bool = False, namespace: str = "/") -> None:
+        super().__init__(namespace)
         outputs = f"{self.node_name}/{camera}".rstrip("/")
-        self.outputs = outputs
         self.masks = self.listen(Image, f"{outputs}/mask")
         self.confidences = self.listen(Image, f"{outputs}/confidence")
         self.statuses = self.listen(DiagnosticStatus, f"{outputs}/status")
         self.diagnostics = self.listen(DiagnosticArray, "/diagnostics")
-        self._title = f"segmentation: {camera or 'camera'}"
-        self.images = self.publisher(
-            f"/{camera}/image".replace("//", "/") + ("/compressed" if compressed else ""),
-            compressed,
-        )
+        self._title = f"{self.node_name[1:]}: {camera or 'camera'}"
+        topic = f"{camera}/image" if camera else "image"
+        self.images = self.publisher(f"{topic}/compressed" if compressed else topic, compressed)
         self.sent = 0
 
     def send(self, message: Image | CompressedImage, stamp: int | None = None) -> int:
@@ -240,7 +240,10 @@ class CameraPeer(Peer):
         return nanoseconds
 
     def exchange(
-        self, message: Image | CompressedImage, stamp: int | None = None, timeout_s: float = ANSWER_S
+        self,
+        message: Image | CompressedImage,
+        stamp: int | None = None,
+        timeout_s: float = ANSWER_S,
     ) -> tuple[Image, Image, dict[str, str]]:
         """Publish an image and return its mask, its confidence and its status."""
         for messages in (self.masks, self.confidences, self.statuses):

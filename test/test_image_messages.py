@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
+from typing import Any
 
 import cv2
 import numpy as np
@@ -99,13 +101,14 @@ def test_rgb8_is_a_view_and_nothing_imports_cv_bridge() -> None:
 @pytest.mark.skipif(HAS_CV_BRIDGE, reason="cv_bridge reads some of these")
 def test_other_encodings_name_the_cure(encoding: str) -> None:
     message = image_message(picture(4, 4)[..., :2], encoding)
-    with pytest.raises(BadImage, match=f"'{encoding}' needs cv_bridge.*install") as caught:
+    with pytest.raises(BadImage, match=rf"'{encoding}' needs cv_bridge.*install") as caught:
         rgb_from_image(message)
     assert caught.value.reason == "bad_encoding"
 
 
 @pytest.mark.parametrize(
-    "encoding", ["bgr8", "rgba8", "bgra8", "mono8", "mono16", "yuv422", "yuv422_yuy2"]
+    "encoding",
+    ["bgr8", "rgba8", "bgra8", "mono8", "mono16", "yuv422", "yuv422_yuy2"]
     + [f"bayer_{pattern}8" for pattern in ("rggb", "bggr", "gbrg", "grbg")],
 )
 @pytest.mark.skipif(not HAS_CV_BRIDGE, reason="cv_bridge is not installed")
@@ -137,12 +140,12 @@ def test_inconsistent_image_is_refused(change: dict[str, object], reason: str) -
     message = image_message(scene(0))
     for name, value in change.items():
         setattr(message, name, value)
-    with pytest.raises(BadImage, match="expected|needs") as caught:
+    with pytest.raises(BadImage, match=r"expected|needs") as caught:
         rgb_from_image(message)
     assert caught.value.reason == reason
 
 
-def compressed(extension: str, pixels: NDArray[np.generic]) -> CompressedImage:
+def compressed(extension: str, pixels: NDArray[np.integer[Any]]) -> CompressedImage:
     """Return pixels (BGR, as OpenCV has them) in a compressed message."""
     _, data = cv2.imencode(extension, pixels)
     message = CompressedImage(format=extension[1:])
@@ -212,7 +215,7 @@ def test_mutated_pictures_are_read_or_refused(extension: str) -> None:
             assert pixels.ndim == 3
             assert pixels.shape[2] == 3
             assert pixels.size <= 3 * 256 * len(data)
-    assert 0 < refused
+    assert refused > 0
 
 
 def test_messages_out_have_no_padding_and_keep_the_pixels() -> None:

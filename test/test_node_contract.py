@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,8 +53,8 @@ def peer(camera: CameraPeer) -> Iterator[Peer]:
 
 
 def collect(
-    camera: CameraPeer, peer: Peer, image: Image, topics: dict[str, tuple[type, QoSProfile]]
-) -> dict[str, object]:
+    camera: CameraPeer, peer: Peer, image: Image, topics: dict[str, tuple[type[Any], QoSProfile]]
+) -> dict[str, Any]:
     """Subscribe, send one image after the other, return one message per topic."""
     lists = {
         name: peer.listen(message_type, f"/segmentation/{name}", qos)

@@ -59,8 +59,7 @@ def of_encoding(encoding: str) -> Image:
 
 
 def of_zero_size() -> Image:
-    message = Image(encoding="rgb8")
-    return message
+    return Image(encoding="rgb8")
 
 
 def tiny() -> Image:
@@ -246,9 +245,7 @@ def test_killed_camera_is_served_again_after_its_restart(camera: CameraPeer) -> 
             target=send_for_ever, args=(camera.next_stamp(5 * 10**9),), daemon=True
         )
         process.start()
-        camera.wait(
-            lambda: any(mask.header.frame_id == "killed_camera" for mask in camera.masks)
-        )
+        camera.wait(lambda: any(mask.header.frame_id == "killed_camera" for mask in camera.masks))
         process.kill()
         process.join()
     _, _, status = camera.exchange(image_message(scene(0)), timeout_s=SERVED_AGAIN_S)

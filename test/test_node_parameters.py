@@ -88,7 +88,7 @@ def test_alpha_takes_effect_on_the_next_frame_and_may_be_an_integer(camera: Came
         ("frames__policy", "all", "read at configure"),
         ("classes__merge", ["a: unicorn"], "got 'unicorn'"),
         ("classes__database", "[]", "written by the node"),
-        ("no__such", 1, "no.such"),
+        ("no__such", 1, "undeclared"),
     ],
 )
 def test_wrong_value_is_refused_with_its_reason(
@@ -178,7 +178,7 @@ def test_parameter_storms_change_nothing_but_parameters(camera: CameraPeer) -> N
         ("overlay__alpha", [0, 1, 0.3, 2, float("inf"), "x"]),
         ("output__width", [0, 80, 33, -1, 10**6]),
         ("output__min_confidence", [0, 0.1, 1.1]),
-        ("classes__merge", [[], ["a: road"], ["a: unicorn"], "a: road", ["broken"]]),
+        ("classes__merge", [[], [""], ["a: road"], ["a: unicorn"], "a: road", 5, [1]]),
         ("frames__max_gap", [0, 1, -1]),
         ("model__device", ["cpu", "cuda:99"]),
         ("no__such", [1]),

@@ -83,7 +83,7 @@ def test_wrong_value_is_refused_with_its_reason(name: str, value: object, why: s
 
 
 def test_all_reasons_are_named() -> None:
-    with pytest.raises(ValueError, match="keyframe.interval.*; overlay.alpha"):
+    with pytest.raises(ValueError, match=r"keyframe\.interval.*; overlay\.alpha"):
         make_settings({"keyframe.interval": -1, "overlay.alpha": 7.0})
 
 

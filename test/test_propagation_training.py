@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gsvnet_model.evaluation import evaluate_distances
+from gsvnet_model.metrics import ConfusionMatrix
 from gsvnet_model.motion import MovingFrame
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
@@ -22,6 +23,7 @@ from gsvnet_model.street_drive import StreetDrive
 from gsvnet_model.training import propagation as training
 from gsvnet_model.training.propagation import PropagationRecipe, train_propagation
 from gsvnet_model.training.recipe import read_recipe
+from gsvnet_model.training.run import Run, WeightAverage
 from gsvnet_model.training.snippets import GridGeometry, render_snippets
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -85,15 +87,15 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
     class CutError(Exception):
         pass
 
-    update = training.WeightAverage.update
+    update = WeightAverage.update
 
-    def cut(self: training.WeightAverage, network: nn.Module) -> None:
+    def cut(self: WeightAverage, network: nn.Module) -> None:
         if self.updates == cut_at:
             raise CutError
         update(self, network)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.WeightAverage, "update", cut)
+        patch.setattr(WeightAverage, "update", cut)
         with pytest.raises(CutError):
             train(recipe(), keyframe, data, tmp_path / "cut")
     resumed = train(recipe(), keyframe, data, tmp_path / "cut")
@@ -110,7 +112,7 @@ def test_both_losses_fall(
     monkeypatch.setattr(training, "_SAVE_EVERY", 10)
     chosen = recipe(still_clips=2, drive_clips=1, flow_iterations=20, iterations=20)
     train(chosen, keyframe, data, tmp_path)
-    lines = training.Run(tmp_path).read_log()
+    lines = Run(tmp_path).read_log()
     flow = [line["flow_loss"] for line in lines if "segmentation_loss" not in line]
     together = [line for line in lines if "segmentation_loss" in line]
     assert flow[-1] < flow[0]
@@ -155,7 +157,7 @@ def test_clips_on_the_grid(tmp_path: Path, keyframe: nn.Module, stride: int) -> 
     assert len(clips) == 2
     assert clips.images.shape == (2, 3, *grid, 3)
     assert clips.logits.shape == (2, 2, 11, *grid)
-    assert clips.labels.shape == (2, 3, 48, 64)
+    assert clips.labels.shape == (2, 3, 2 * grid[0], 2 * grid[1])
     # 127 px between the corner pixels are grid - 1 cells.
     expected = 8 * (grid[1] - 1) / 127
     np.testing.assert_allclose(clips.flow[0, 1, 0, :, :-2], expected, rtol=2e-3)
@@ -178,9 +180,7 @@ def test_rendering_resumes(tmp_path: Path, keyframe: nn.Module) -> None:
         return moving_ramp(index)
 
     def run() -> NDArray[np.float16]:
-        clips = render_snippets(
-            tmp_path, render, 24, keyframe, NORMALISATION, geometry, "cut", CPU
-        )
+        clips = render_snippets(tmp_path, render, 24, keyframe, NORMALISATION, geometry, "cut", CPU)
         return np.asarray(clips.logits)
 
     with pytest.raises(KeyboardInterrupt):
@@ -249,14 +249,15 @@ def test_learning_rate_restarts_with_the_second_phase() -> None:
     assert rates[-1] < 0.02 * chosen.learning_rate
 
 
+@pytest.fixture(scope="module")
+def sequence() -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    drive = StreetDrive(11, 96, 128)
+    frames = [drive.frame(30 + index) for index in range(20)]
+    return [(frame.image, frame.labels) for frame in frames]
+
+
 class TestEvaluation:
     """The protocol against a plain loop over streams."""
-
-    @pytest.fixture(scope="class")
-    def sequence(self) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-        drive = StreetDrive(11, 96, 128)
-        frames = [drive.frame(30 + index) for index in range(20)]
-        return [(frame.image, frame.labels) for frame in frames]
 
     def test_equals_streams(
         self, sequence: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
@@ -269,7 +270,7 @@ class TestEvaluation:
                 segmenter = VideoSegmenter(model, 10)
                 for image, _ in sequence[target - distance : target + 1]:
                     labels = segmenter.step(image).labels
-                single = training.ConfusionMatrix(11)
+                single = ConfusionMatrix(11)
                 single.update(labels, sequence[target][1])
                 counts += single.counts
             # A batch of keyframes rounds a little differently from one.
@@ -286,9 +287,7 @@ class TestEvaluation:
             np.testing.assert_array_equal(matrix.counts, result.repeated[0].counts)
         np.testing.assert_array_equal(result.warped[0].counts, result.propagated[0].counts)
 
-    def test_exceptions(
-        self, sequence: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
-    ) -> None:
+    def test_exceptions(self, sequence: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> None:
         model = random_model()
         with pytest.raises(ValueError, match="at least 3 frames"):
             evaluate_distances(model, sequence[:2], 3)

@@ -69,14 +69,14 @@ class SceneRoles:
 
 def horizon_row(labels: NDArray[np.uint8], roles: SceneRoles) -> float:
     """Return the row (pixels) where the ground would end, from its highest labelled rows."""
-    height = labels.shape[0]
+    height = int(labels.shape[0])
     ground_rows = np.isin(labels, roles.ground).sum(1)
     total = int(ground_rows.sum())
     if total < 0.01 * labels.size:
         return 0.45 * height
     top = int(np.searchsorted(np.cumsum(ground_rows), 0.01 * total))
     # The visible ground ends a little below the horizon.
-    return float(np.clip(top - 0.02 * height, 0.15 * height, 0.7 * height))
+    return min(max(top - 0.02 * height, 0.15 * height), 0.7 * height)
 
 
 def inverse_depth(

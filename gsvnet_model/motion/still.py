@@ -77,8 +77,8 @@ def moving_still(
         flow = np.zeros((height, width, 2), np.float32)
         if index:
             half_flow, depth = step_flow(depth, steps[index - 1], focal, centre)
-            flow = cv2.resize(half_flow, (width, height), interpolation=cv2.INTER_LINEAR)
-            flow = (flow * (width / half[0], height / half[1])).astype(np.float32)
+            full_flow = cv2.resize(half_flow, (width, height), interpolation=cv2.INTER_LINEAR)
+            flow = (full_flow * (width / half[0], height / half[1])).astype(np.float32)
             origin = flow + _fetch(origin, pixels + flow)
             scene_image, scene_labels = _sample(image, labels, pixels + origin)
         owners = np.zeros((height, width), np.uint8)
@@ -106,22 +106,25 @@ def _first_view(height: int, width: int, rng: np.random.Generator) -> NDArray[np
 
 def _fetch(values: NDArray[np.float32], positions: NDArray[np.float32]) -> NDArray[np.float32]:
     fetched = cv2.remap(
-        values, positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        values,
+        positions[..., 0],
+        positions[..., 1],
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
-    return fetched.astype(np.float32, copy=False)
+    return np.asarray(fetched, np.float32)
 
 
 def _sample(
     image: NDArray[np.uint8], labels: NDArray[np.uint8], positions: NDArray[np.float32]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    fast, fractions = cv2.convertMaps(positions, None, cv2.CV_16SC2)
-    view = cv2.remap(
-        image, fast, fractions, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-    )
+    x, y = positions[..., 0], positions[..., 1]
+    fast, fractions = cv2.convertMaps(x, y, cv2.CV_16SC2)
+    view = cv2.remap(image, fast, fractions, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     view_labels = cv2.remap(
         labels,
-        positions,
-        None,
+        x,
+        y,
         cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=IGNORE_INDEX,
@@ -150,6 +153,6 @@ def _exposed(
     if sigma > 0.5:
         noise = np.empty(result.shape, np.int16)
         cv2.setRNGSeed(int(rng.integers(2**31)))
-        cv2.randn(noise, (0.0, 0.0, 0.0), (sigma, sigma, sigma))
+        cv2.randn(noise, np.zeros(3), np.full(3, sigma))
         result = cv2.add(result, noise, dtype=cv2.CV_8U)
     return result.astype(np.uint8, copy=False)

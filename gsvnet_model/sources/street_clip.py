@@ -21,7 +21,7 @@ from gsvnet_model.street_drive import StreetDrive
 DEFAULT_SIZE: Size = (360, 480)
 """CamVid's, on which the shipped weights were trained."""
 
-SEED = 7
+SEED = 8
 """Training takes the drives from seed 1000 on, so the weights have never seen this one."""
 
 DEFAULT_NUM_IMAGES = 150

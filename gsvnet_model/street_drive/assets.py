@@ -14,7 +14,7 @@ from gsvnet_model.street_drive.cars import make_car
 from gsvnet_model.street_drive.facades import Building, make_building
 from gsvnet_model.street_drive.look import Look
 from gsvnet_model.street_drive.path import rng_of
-from gsvnet_model.street_drive.surface import Piece, Texture
+from gsvnet_model.street_drive.surface import Pieces, Texture
 
 _T = TypeVar("_T")
 
@@ -85,7 +85,7 @@ class Assets:
 
         return self._keep("cycle", number, f"{phase} {view}", make)
 
-    def car(self, number: int) -> tuple[tuple[Piece, ...], float]:
+    def car(self, number: int) -> tuple[Pieces, float]:
         """Returns a vehicle's pieces and its length."""
         light = self._look.light_on_cards
         return self._keep("car", number, "", lambda rng: make_car(rng, light))
@@ -107,6 +107,10 @@ class Assets:
         """Returns a straight post."""
         name = f"{height_m:.1f}"
         return self._keep("post", number, name, lambda rng: Texture(furniture.post(rng, height_m)))
+
+    def cover(self, kind: str) -> Texture:
+        """Returns what lies in the road: a "manhole" or a "patch"."""
+        return self._keep(kind, 0, "", lambda rng: Texture(furniture.cover(rng, kind)))
 
     def fence(self, kind: str, number: int) -> Texture:
         """Returns 8 m of fence of a kind in FENCES."""

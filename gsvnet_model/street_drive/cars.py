@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_model.street_drive.surface import Piece, Texture
+from gsvnet_model.street_drive.surface import Piece, Pieces, Texture, stack
 from gsvnet_model.street_drive.textures import Canvas, Colour, noise_patch
 
 CAR_LABEL = 8
@@ -43,7 +43,9 @@ class _Shape:
 def _draw_shape(rng: np.random.Generator, kind: str) -> _Shape:
     if kind == "bus":
         length, height = rng.uniform(8.5, 11.0), rng.uniform(2.9, 4.2)
-        return _Shape(length, 2.5, height, 1.0, 1.1, 1.0, length, length - 0.12, 0.06, 0.0, 0.48, 0.03)
+        return _Shape(
+            length, 2.5, height, 1.0, 1.1, 1.0, length, length - 0.12, 0.06, 0.0, 0.48, 0.03
+        )
     if kind == "van":
         length, height = rng.uniform(4.6, 5.6), rng.uniform(1.95, 2.5)
         return _Shape(length, 1.95, height, 1.02, 1.15, 1.15, length - 0.9, length - 1.7, 0.05, 0.0,
@@ -205,9 +207,7 @@ def _blob() -> Texture:
     return Texture(rgba)
 
 
-def make_car(
-    rng: np.random.Generator, light: tuple[float, float, float]
-) -> tuple[tuple[Piece, ...], float]:
+def make_car(rng: np.random.Generator, light: tuple[float, float, float]) -> tuple[Pieces, float]:
     """Draws a vehicle.
 
     Args:
@@ -232,15 +232,17 @@ def make_car(
         Piece((-half - 0.3, w + 0.25, 0.0), (s.length + 0.6, 0.0, 0.0), (0.0, -2 * w - 0.5, 0.0),
               _blob(), CAR_LABEL, decal=True),
     ]  # fmt: skip
-    for y in (-1, 1):
+    for y in (-1.0, 1.0):
         picture = side if y < 0 else side[:, ::-1]
         x, across = y * half, (-y * s.length, 0.0, 0.0)
         upper, lower = Texture(picture[:split].copy()), Texture(picture[split:].copy())
         pieces.append(Piece((x, y * (w - s.tumble), s.height), across, (0.0, y * s.tumble, -up),
                             upper, CAR_LABEL, flank))  # fmt: skip
-        pieces.append(Piece((x, y * w, s.belt), across, (0.0, 0.0, -s.belt), lower, CAR_LABEL, flank))
+        pieces.append(
+            Piece((x, y * w, s.belt), across, (0.0, 0.0, -s.belt), lower, CAR_LABEL, flank)
+        )
     for rear in (False, True):
-        y = 1.0 if rear else -1.0
+        y = 1.0 if rear else -1.0  # the edge that is left for who looks at it
         face = _front_or_rear(rng, s, paint, rear, kind)
         tall = s.height if kind == "bus" else (s.boot if rear else s.bonnet)
         across = (0.0, -y * s.width, 0.0)
@@ -257,4 +259,4 @@ def make_car(
                             CAR_LABEL, end))  # fmt: skip
         pieces.append(Piece((foot, y * w, s.belt), across, (end_x - foot, 0.0, tall - s.belt),
                             _plain(paint), CAR_LABEL, top))  # fmt: skip
-    return tuple(pieces), s.length
+    return stack(pieces), s.length

@@ -140,6 +140,12 @@ class StreetDrive:
         self._windows: OrderedDict[int, Window] = OrderedDict()
         self._scenes: OrderedDict[int, _Scene] = OrderedDict()
         self._grain = self._make_grain()
+        tones = (np.arange(256) / 255.0) ** self._look.gamma
+        bent = tones**2 * (3.0 - 2.0 * tones)
+        tones = tones + self._look.contrast * (bent - tones)
+        self._tones = np.rint(255.0 * tones).astype(np.uint8)
+        grey = np.array([[0.299, 0.587, 0.114]] * 3)
+        self._colours = grey + self._look.saturation * (np.eye(3) - grey)
 
     def frame(self, index: int) -> Frame:
         """Returns the frame of a number.
@@ -242,9 +248,10 @@ class StreetDrive:
         return np.asarray(np.rint(grain), np.int16)
 
     def _develop(self, image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
-        """Returns the image as the sensor gives it: a little blurred, with noise."""
+        """Returns the image as the camera gives it: its tones, a little blur, and noise."""
         sigma = self._look.blur_px * self._width / 480
-        soft = cv2.GaussianBlur(image, (0, 0), max(0.3, sigma))
+        toned = cv2.transform(cv2.LUT(image, self._tones), self._colours)
+        soft = cv2.GaussianBlur(toned, (0, 0), max(0.3, sigma))
         y, x = rng_of(self._seed, 81, index).integers(0, 64, 2)
         grain = self._grain[y : y + self._height, x : x + self._width]
         return np.asarray(cv2.add(soft, grain, dtype=cv2.CV_8U), np.uint8)

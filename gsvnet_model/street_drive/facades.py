@@ -62,29 +62,33 @@ class _Front:
     def __init__(self, rgb: NDArray[np.float32]) -> None:
         self.rgb = rgb
 
-    def region(self, left: float, bottom: float, width: float, height: float) -> NDArray[np.float32]:
+    def region(
+        self, left: float, bottom: float, width: float, height: float
+    ) -> NDArray[np.float32]:
         rows = self.rgb.shape[0]
         y0, y1 = rows - round((bottom + height) * PX_PER_M), rows - round(bottom * PX_PER_M)
         x0, x1 = round(left * PX_PER_M), round((left + width) * PX_PER_M)
         return self.rgb[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)]
 
-    def fill(
-        self, left: float, bottom: float, width: float, height: float, colour: Colour
-    ) -> None:
+    def fill(self, left: float, bottom: float, width: float, height: float, colour: Colour) -> None:
         self.region(left, bottom, width, height)[:] = colour
 
     def scale(self, left: float, bottom: float, width: float, height: float, by: float) -> None:
         self.region(left, bottom, width, height)[:] *= by
 
 
-def _wall(rng: np.random.Generator, height: int, width: int, modern: bool) -> NDArray[np.float32]:
+def _wall(
+    rng: np.random.Generator, height: int, width: int, modern: bool, px_per_m: float = PX_PER_M
+) -> NDArray[np.float32]:
     """Returns the bare wall, (height, width, 3) float32."""
-    dirt = 1.0 + 0.06 * noise_patch(rng, height, width, 64) + 0.03 * noise_patch(
-        rng, height, width, 8, 2
+    dirt = (
+        1.0
+        + 0.06 * noise_patch(rng, height, width, 64)
+        + 0.03 * noise_patch(rng, height, width, 8, 2)
     )
     if rng.random() < (0.3 if modern else 0.6):
         colour = _BRICKS[rng.integers(len(_BRICKS))]
-        dirt = dirt * brick_shade(rng, height, width, PX_PER_M)
+        dirt = dirt * brick_shade(rng, height, width, px_per_m)
     else:
         colour = _RENDERS[rng.integers(len(_RENDERS))]
     r, g, b = np.array(colour) * rng.uniform(0.75, 1.1) * rng.uniform(0.95, 1.05, 3)
@@ -96,7 +100,7 @@ def _glass(rng: np.random.Generator, pane: NDArray[np.float32]) -> None:
     rows, columns = pane.shape[:2]
     if rows < 2 or columns < 2:
         return
-    dark = rng.uniform(22, 70)
+    dark = rng.uniform(10, 52)
     mirror = rng.uniform(0, 110) * np.linspace(1.0, 0.0, rows, dtype=np.float32) ** 1.5
     blotch = 14.0 * noise_patch(rng, rows, columns, 32, 2)
     pane[:] = (dark + mirror[:, None] + blotch)[..., None] * np.array([0.92, 1.0, 1.08])
@@ -155,7 +159,7 @@ def _shop(front: _Front, rng: np.random.Generator, length: float, height: float)
             region = front.region(x, low, pane - 0.1, height - 0.95 - low)
             _glass(rng, region)
             if region.size:
-                goods = noise_patch(rng, *region.shape[:2], 16, 2)[..., None]
+                goods = noise_patch(rng, region.shape[0], region.shape[1], 16, 2)[..., None]
                 tint = rng.uniform(-25, 60, 3) * rng.uniform(0, 1)
                 region += np.where(goods > 0.4, tint, 0.0)
             x += pane
@@ -197,24 +201,23 @@ def _front(
     front.fill(0.0, height - 0.22, length, 0.22, (190, 186, 178) if modern else (88, 80, 74))
     front.scale(0.0, height - 0.36, length, 0.14, 0.7)
     front.scale(0.0, 0.0, length, 0.35, 0.8)
+    rgb *= np.linspace(1.08, rng.uniform(0.6, 0.95), rgb.shape[0], dtype=np.float32)[:, None, None]
     if rng.random() < 0.6:
         front.fill(rng.choice([0.1, length - 0.2]), 0.0, 0.1, height - 0.3, (44, 44, 46))
     return rgb
 
 
-def _gable(
-    rng: np.random.Generator, depth: float, height: float, roof: float
-) -> NDArray[np.uint8]:
+def _gable(rng: np.random.Generator, depth: float, height: float, roof: float) -> NDArray[np.uint8]:
     """Returns the end wall with its triangle, premultiplied (h, w, 4) uint8."""
     rows, columns = round((height + roof) * PX_PER_M / 2), round(depth * PX_PER_M / 2)
-    fine = cv2.resize(
-        _wall(rng, 2 * rows, 2 * columns, False), (columns, rows), interpolation=cv2.INTER_AREA
-    )
+    wall = _wall(rng, rows, columns, False, PX_PER_M / 2)
     mask = np.zeros((rows, columns), np.uint8)
     eaves = round(roof * PX_PER_M / 2)
-    outline = np.array([[0, rows], [0, eaves], [columns // 2, 0], [columns, eaves], [columns, rows]])
+    outline = np.array(
+        [[0, rows], [0, eaves], [columns // 2, 0], [columns, eaves], [columns, rows]]
+    )
     cv2.fillPoly(mask, [outline.astype(np.int32)], 255, cv2.LINE_AA)
-    return premultiplied(np.asarray(fine, np.float32), (mask / 255).astype(np.float32))
+    return premultiplied(wall, (mask / 255).astype(np.float32))
 
 
 def _roof(rng: np.random.Generator, length: float, slope_m: float) -> NDArray[np.uint8]:

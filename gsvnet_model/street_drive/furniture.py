@@ -12,6 +12,7 @@ from gsvnet_model.street_drive.textures import (
     brick_shade,
     noise_patch,
     opaque,
+    premultiplied,
     shaded,
 )
 
@@ -58,7 +59,9 @@ def _round(canvas: Canvas, rng: np.random.Generator, width: float, height: float
         canvas.ellipse(middle, r, r, _WHITE)
         canvas.ellipse(middle, 0.93 * r, 0.93 * r, _BLUE)
         canvas.stroke([(-0.4 * r, 0.6 * r), (0.3 * r, 1.4 * r)], 0.16 * r, _WHITE)
-        canvas.stroke([(-0.2 * r, 1.4 * r), (0.3 * r, 1.4 * r), (0.3 * r, 0.9 * r)], 0.16 * r, _WHITE)
+        canvas.stroke(
+            [(-0.2 * r, 1.4 * r), (0.3 * r, 1.4 * r), (0.3 * r, 0.9 * r)], 0.16 * r, _WHITE
+        )
     else:  # red ring with a number or a picture
         canvas.ellipse(middle, r, r, _RED)
         canvas.ellipse(middle, 0.76 * r, 0.76 * r, _WHITE)
@@ -148,6 +151,20 @@ def post(rng: np.random.Generator, height_m: float) -> NDArray[np.uint8]:
     if height_m < 1.5 and rng.random() < 0.5:  # bollards wear a bright band
         rgb[rows // 10 : rows // 4] = (226, 222, 210)
     return opaque(rgb)
+
+
+def cover(rng: np.random.Generator, kind: str) -> NDArray[np.uint8]:
+    """Returns a "manhole" cover or a mended "patch" of asphalt, premultiplied (h, w, 4) uint8."""
+    size = 96
+    shade = 1.0 + 0.1 * noise_patch(rng, size, size, 4, 2)
+    if kind == "manhole":
+        shade[8::12, 6:-6] *= 0.6
+        shade[:, 8::12] *= 0.8
+    grey = float(rng.uniform(56, 96))
+    alpha = np.full((size, size), 0.9 if kind == "manhole" else 0.6, np.float32)
+    rim = 4 if kind == "manhole" else 2
+    shade[:rim] = shade[-rim:] = shade[:, :rim] = shade[:, -rim:] = 0.6
+    return premultiplied(shaded((grey, grey, grey * 1.02), shade.astype(np.float32)), alpha)
 
 
 def fence(rng: np.random.Generator, kind: str, height_m: float) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from gsvnet_model.street_drive.buffers import GRASS, PAVEMENT, ROAD, Buffers
 from gsvnet_model.street_drive.camera import Camera
 from gsvnet_model.street_drive.look import Look
-from gsvnet_model.street_drive.markings import Field, Place, draw_marks
+from gsvnet_model.street_drive.markings import Field, Place, draw_marks, planes
 from gsvnet_model.street_drive.path import rng_of
 from gsvnet_model.street_drive.section import EDGES, FLAGS, FRONTS
 from gsvnet_model.street_drive.textures import noise, slab_shade
@@ -21,7 +22,8 @@ from gsvnet_model.street_drive.window import Window
 FAR_M = 250.0
 """Beyond this the ground is lost in the silhouette of the far town."""
 
-_COLUMN_STEP = 8
+_EXACT_COLUMNS = 60
+_STRIP_PX = 1 << 15
 _TILE_PX = 512
 _TILES_M = (5.0, 20.0)
 
@@ -46,11 +48,11 @@ class Ground:
         self._wide = np.stack([coarse - 1.5 * patches, noise(rng, _TILE_PX, 32)], axis=-1).astype(
             np.float32
         )
-        grey = rng.uniform(74, 128)
+        grey = rng.uniform(76, 128)
         self._colours = np.array(
             [
                 np.array([1.0, 1.0, rng.uniform(0.97, 1.06)]) * grey,
-                np.array([1.04, 1.0, rng.uniform(0.9, 0.98)]) * rng.uniform(112, 170),
+                np.array([1.04, 1.0, rng.uniform(0.9, 0.98)]) * rng.uniform(84, 150),
                 np.array([92.0, 110.0, 54.0]) * rng.uniform(0.7, 1.1),
                 np.array([226.0, 226.0, 220.0]) * rng.uniform(0.75, 1.0),
                 np.array([206.0, 170.0, 64.0]) * rng.uniform(0.8, 1.0),
@@ -67,48 +69,61 @@ class Ground:
         first = int(np.argmax(per_m > 1.0 / FAR_M)) if per_m[-1] > 1.0 / FAR_M else camera.height
         if first >= camera.height:
             return camera.height
-        depth = 1.0 / per_m[first:]
-        place = self._places(camera, window, depth, first, travelled_m)
-        edges = place.look_up(window.section[..., EDGES])
-        kerb, verge_end, pavement_end, garden = np.moveaxis(edges, -1, 0)
+        # In strips of rows that stay in the processor's cache.
+        strip = max(1, _STRIP_PX // camera.width)
+        for top in range(first, camera.height, strip):
+            rows = slice(top, min(top + strip, camera.height))
+            self._paint_rows(buffers, camera, window, rows, 1.0 / per_m[rows], travelled_m)
+        return first
+
+    def _paint_rows(
+        self, buffers: Buffers, camera: Camera, window: Window, rows: slice,
+        depth: NDArray[np.float64], travelled_m: float,
+    ) -> None:  # fmt: skip
+        """Paints some rows, whose depths are given in metres."""
+        place = self._places(camera, window, depth, rows.start, travelled_m)
+        edges = planes(place.look_up(window.section[..., EDGES]))
+        kerb, verge_end, pavement_end, garden = edges
 
         off = np.abs(place.d)
         surface = np.where(off < kerb, np.int32(ROAD), np.int32(GRASS))
         paved = (off >= verge_end) & ((off < pavement_end) | (garden < 0.5))
         surface[paved] = PAVEMENT
-        buffers.surface[first:] = surface
-        buffers.inverse_depth[first:] = per_m[first:, None]
+        buffers.surface[rows] = surface
+        buffers.inverse_depth[rows] = 1.0 / depth[:, None]
 
         weights = self._materials(window, place, edges)
         air = 1.0 - np.exp(-depth * self._look.haze_per_m)
         up = self._look.ambient + self._look.sun * (
             self._look.sun_slope / np.hypot(1.0, self._look.sun_slope)
         )
-        colour = cv2.transform(weights, (self._colours * up).T.astype(np.float32))
+        colour: Field = np.asarray(
+            cv2.transform(weights, (self._colours * up).T.astype(np.float32)), np.float32
+        )
         colour *= (self._light(window, place) * (1.0 - air)[:, None].astype(np.float32))[..., None]
         colour += (air[:, None] * np.minimum(self._look.sky_low, 255))[:, None].astype(np.float32)
-        buffers.image[first:] = cv2.convertScaleAbs(colour)
-        return first
+        buffers.image[rows] = cv2.convertScaleAbs(colour)
 
     def _places(
         self, camera: Camera, window: Window, depth: NDArray[np.float64], first: int, s0: float
     ) -> Place:
         """Finds where the pixels from row first on lie.
 
-        Both coordinates bend little along a row, where the depth is constant: every eighth
-        column is found exactly, those between by linear interpolation.
+        Both coordinates bend little along a row, where the depth is constant: some sixty
+        columns are found exactly, those between by linear interpolation.
         """
-        columns = camera.width // _COLUMN_STEP + 3
-        u = _COLUMN_STEP * (np.arange(columns) - 1.0) + (_COLUMN_STEP - 1) / 2
-        v = np.arange(first, camera.height, dtype=np.float64)
+        step = max(1, camera.width // _EXACT_COLUMNS)
+        columns = camera.width // step + 3
+        u = step * (np.arange(columns) - 1.0) + (step - 1) / 2
+        v = first + np.arange(len(depth), dtype=np.float64)
         rays = camera.directions(*np.meshgrid(u, v))
         x = camera.position[0] + depth[:, None] * rays[..., 0]
         y = camera.position[1] + depth[:, None] * rays[..., 1]
         s, d = window.street_coordinates(x, y, s0 + np.broadcast_to(depth[:, None], x.shape))
         coarse = np.stack([s - window.first_m, d], axis=-1).astype(np.float32)
-        size = (columns * _COLUMN_STEP, len(v))
-        full = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
-        inside = full[:, _COLUMN_STEP : _COLUMN_STEP + camera.width]
+        size = (columns * step, len(v))
+        full = np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        inside = full[:, step : step + camera.width]
         right = np.ascontiguousarray(inside[..., 1])
         per_px = depth[:, None] / camera.focal_px
         return Place(
@@ -119,44 +134,42 @@ class Ground:
             fine_d=per_px.astype(np.float32),
         )
 
-    def _materials(self, window: Window, place: Place, edges: Field) -> Field:
+    def _materials(self, window: Window, place: Place, edges: Sequence[Field]) -> Field:
         """Returns how much of each material a pixel shows, times its shade.
 
         Args:
             window: the stretch of street.
             place: the pixels.
-            edges: (h, W, 4) columns section.EDGES.
+            edges: columns section.EDGES, (h, W) each.
 
         Returns:
             (h, W, 5): asphalt, paving, grass, white and yellow paint.
         """
-        kerb, verge_end, pavement_end, garden = np.moveaxis(edges, -1, 0)
+        kerb, verge_end, pavement_end, garden = edges
         off_road = place.beyond(kerb)
         road = 1.0 - off_road
-        flags = place.look_up(window.section[..., FLAGS])
+        flags = planes(place.look_up(window.section[..., FLAGS]))
         white, yellow = self._marks.coverage(place, window.first_m, kerb, flags)
-        grass = np.maximum(
-            off_road - place.beyond(verge_end), place.beyond(pavement_end) * garden
-        )
+        grass = np.maximum(off_road - place.beyond(verge_end), place.beyond(pavement_end) * garden)
         paving = np.clip(off_road - grass, 0.0, 1.0)
 
-        near, wide = (
-            cv2.remap(
+        (fine, slab, blades), (coarse, worn) = (
+            planes(cv2.remap(
                 tile, place.s * np.float32(_TILE_PX / size), place.d * np.float32(_TILE_PX / size),
                 cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP,
-            )
+            ))
             for tile, size in ((self._near, _TILES_M[0]), (self._wide, _TILES_M[1]))
         )  # fmt: skip
         seen, seen_slabs, seen_wide = (
             1.0 / (1.0 + (place.fine_s / size) ** 2) for size in (0.05, 0.25, 1.0)
         )
-        blotch = seen_wide * wide[..., 0]
-        asphalt = 1.0 + 0.07 * seen * near[..., 0] + 0.045 * blotch
+        blotch = seen_wide * coarse
+        asphalt = 1.0 + 0.09 * seen * fine + 0.06 * blotch
         asphalt -= 0.12 * place.stripe(kerb - 0.12, 0.2)
-        slabs = 1.0 + 0.05 * seen_slabs * near[..., 1] + 0.04 * blotch
+        slabs = 1.0 + 0.05 * seen_slabs * slab + 0.04 * blotch
         slabs += 0.14 * place.stripe(kerb + 0.07, 0.14) - 0.2 * place.stripe(kerb, 0.05)
-        lawn = 1.0 + 0.14 * seen * near[..., 2] + 0.08 * blotch
-        paint = road * np.clip(self._worn + 0.25 * seen_wide * wide[..., 1], 0.15, 1.0)
+        lawn = 1.0 + 0.14 * seen * blades + 0.08 * blotch
+        paint = road * np.clip(self._worn + 0.25 * seen_wide * worn, 0.15, 1.0)
         weights = np.empty((*place.s.shape, 5), np.float32)
         weights[..., 3], weights[..., 4] = white * paint, yellow * paint
         weights[..., 0] = (road - weights[..., 3] - weights[..., 4]) * asphalt
@@ -178,7 +191,8 @@ class Ground:
         sun_side = replace(place, side=np.full_like(place.s, across > 0))
         fronts = window.section[..., FRONTS]
         front_m = sun_side.look_up(fronts)[..., 0]
-        run = np.maximum(front_m - place.d * np.float32(np.sign(across)), 0.0) / abs(across)
+        run: Field = np.maximum(front_m - place.d * np.float32(np.sign(across)), np.float32(0))
+        run = run / np.float32(abs(across))
         height = sun_side.look_up(fronts, run * np.float32(along))[..., 1]
         dark = np.clip((height - run * np.float32(look.sun_slope)) / 0.5, 0.0, 1.0)
         sun = look.sun * look.sun_slope / np.hypot(1.0, look.sun_slope)

@@ -29,6 +29,9 @@ class Look:
         horizon_share: row of the horizon as a share of the height.
         camera_height_m: height of the camera above the road.
         traffic_side: -1 where one drives on the left, 1 on the right.
+        gamma: exponent of the camera's tone curve.
+        contrast: how far the tone curve bends into an S, 0 to 1.
+        saturation: factor of the colours' distance from grey.
         crowd: factor of the number of people.
         traffic: factor of the number of cars.
     """
@@ -49,6 +52,9 @@ class Look:
     horizon_share: float
     camera_height_m: float
     traffic_side: int
+    gamma: float
+    contrast: float
+    saturation: float
     crowd: float
     traffic: float
 
@@ -70,20 +76,21 @@ def make_look(seed: int) -> Look:
     """Draws the look of a drive from its seed."""
     rng = rng_of(seed, 2, 0)
     sunny = bool(rng.random() < 0.5)
-    exposure = float(np.exp(rng.normal(-0.25, 0.3)))
+    exposure = float(np.exp(rng.normal(-0.12, 0.3)))
     warm = rng.uniform(-0.06, 0.06)
     tint = np.array([1.0 + warm, 1.0, 1.0 - warm])
     if sunny:
-        ambient = exposure * 0.5 * np.array([0.9, 1.0, 1.12])
-        sun = exposure * rng.uniform(0.6, 0.95) * np.array([1.08, 1.0, 0.86])
-        sky_high = np.array([95.0, 140.0, 215.0]) * rng.uniform(0.8, 1.15)
+        ambient = exposure * 0.55 * np.array([0.9, 1.0, 1.12])
+        sun = exposure * rng.uniform(0.7, 1.1) * np.array([1.08, 1.0, 0.86])
+        sky_high = np.array([128.0, 165.0, 222.0]) * rng.uniform(0.75, 1.15)
         cloud_cover = rng.uniform(0.2, 2.2)
     else:
         ambient = exposure * 0.86 * np.array([0.97, 1.0, 1.03])
         sun = exposure * rng.uniform(0.0, 0.12) * np.ones(3)
-        sky_high = np.full(3, 205.0) * rng.uniform(0.75, 1.1) * np.array([0.96, 1.0, 1.04])
+        sky_high = np.full(3, 222.0) * rng.uniform(0.8, 1.1) * np.array([0.96, 1.0, 1.04])
         cloud_cover = rng.uniform(-1.5, 0.3)
-    bright = rng.uniform(0.95, 1.5) * exposure**0.5
+    # A camera that exposes for the street loses the sky: it is near white more often than not.
+    bright = rng.uniform(0.92, 1.5) * exposure**0.15
     return Look(
         sunny=sunny,
         sun_azimuth=rng.uniform(-np.pi, np.pi),
@@ -101,6 +108,9 @@ def make_look(seed: int) -> Look:
         horizon_share=rng.uniform(0.43, 0.53),
         camera_height_m=rng.uniform(1.2, 1.55),
         traffic_side=-1 if rng.random() < 0.75 else 1,
+        gamma=float(np.exp(rng.normal(0.06, 0.18))),
+        contrast=rng.uniform(0.0, 0.8),
+        saturation=rng.uniform(0.4, 0.95),
         crowd=rng.uniform(0.6, 1.8),
         traffic=rng.uniform(0.5, 1.4),
     )

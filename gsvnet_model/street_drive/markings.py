@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from gsvnet_model.street_drive.path import STEP_M, rng_of
 
 Field = NDArray[np.float32]
 """(h, W) or (h, 1) values of the pixels below the horizon."""
+
+
+def planes(fields: MatLike) -> tuple[Field, ...]:
+    """Returns the channels of (h, W, channels) fields as (h, W) fields."""
+    return tuple(np.asarray(plane, np.float32) for plane in cv2.split(fields))
 
 
 @dataclass(frozen=True)
@@ -48,12 +55,14 @@ class Place:
 
     def beyond(self, edge: Field) -> Field:
         """Returns the share of each pixel that lies farther from the line than edge."""
-        return np.clip((np.abs(self.d) - edge) / self.fine_d + 0.5, 0.0, 1.0)
+        share = (np.abs(self.d) - edge) / self.fine_d + 0.5
+        return np.asarray(np.clip(share, 0.0, 1.0), np.float32)
 
     def stripe(self, middle: Field | float, width: float) -> Field:
         """Returns the share of each pixel that a stripe along the street covers."""
         inside = (width / 2 - np.abs(np.abs(self.d) - middle)) / self.fine_d + 0.5
-        return np.clip(inside, 0.0, np.minimum(1.0, width / self.fine_d))
+        most = np.minimum(1.0, width / self.fine_d)
+        return np.asarray(np.clip(inside, 0.0, most), np.float32)
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class Marks:
     edge_line: bool
 
     def coverage(
-        self, place: Place, first_m: float, kerb: Field, flags: Field
+        self, place: Place, first_m: float, kerb: Field, flags: Sequence[Field]
     ) -> tuple[Field, Field]:
         """Returns the shares (h, W) of white and of yellow paint.
 
@@ -80,20 +89,21 @@ class Marks:
             place: the pixels.
             first_m: distance along the street of the window's first node.
             kerb: (h, W) distance of the kerb from the line.
-            flags: (h, W, 3) parking, yellow, zebra, each 0 or 1.
+            flags: columns section.FLAGS, (h, W) each: parking, yellow, zebra, 0 or 1.
         """
+        parking, double_yellow, zebra = flags
         middle = place.stripe(0.1, 0.1) if self.double else place.stripe(0.0, 0.13)
         if not self.double:
             middle = middle * _dashes(place, first_m, self.every_m, self.dash_m)
         white = middle
         if self.edge_line:
-            white = np.maximum(white, place.stripe(kerb - 0.5, 0.1) * (flags[..., 1] < 0.5))
+            white = np.maximum(white, place.stripe(kerb - 0.5, 0.1) * (double_yellow < 0.5))
         bays = place.stripe(kerb - 2.1, 0.1) * _dashes(place, first_m, 2.0, 1.0)
-        white = np.maximum(white, bays * (flags[..., 0] > 0.5))
+        white = np.maximum(white, bays * (parking > 0.5))
         bars = _waves(place.d, place.fine_d, 1.1, 0.55)
-        white = np.where(flags[..., 2] > 0.5, bars, white)
+        white = np.where(zebra > 0.5, bars, white)
         yellow = np.maximum(place.stripe(kerb - 0.28, 0.08), place.stripe(kerb - 0.46, 0.08))
-        return white, yellow * (flags[..., 1] > 0.5) * (flags[..., 2] < 0.5)
+        return white, yellow * (double_yellow > 0.5) * (zebra < 0.5)
 
 
 def _waves(x: Field, fine: Field, every: float, wide: float) -> Field:

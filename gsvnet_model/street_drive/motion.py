@@ -30,8 +30,10 @@ def backward_flow(
     Args:
         inverse_depth: (H, W) of the current picture, 0 at infinity.
         body: (H, W) which rigid body a pixel shows.
-        poses, previous_poses: (n, 3) x, y, yaw of the bodies now and before.
-        current, previous: the cameras.
+        poses: (n, 3) x, y, yaw of the bodies now; the first stands still.
+        previous_poses: the same one frame before.
+        current: the camera now.
+        previous: the camera one frame before.
 
     Returns:
         (H, W, 2) float32; nan where the point was behind the previous camera.
@@ -77,7 +79,8 @@ def same_surface(
 
     Args:
         flow: (H, W, 2) backward flow.
-        uid, previous_uid: (H, W) numbers of the surfaces that both pictures show.
+        uid: (H, W) numbers of the surfaces that this picture shows.
+        previous_uid: (H, W) those that the previous picture shows.
 
     Returns:
         (H, W) bool; False outside the previous picture.

@@ -56,7 +56,7 @@ def chunk_line(
         positions (CHUNK_NODES + 1, 2) in metres from the chunk's first node, and headings
         (CHUNK_NODES + 1,) in radians.
     """
-    s = number * CHUNK_M + np.arange(2 * CHUNK_NODES + 1) * (STEP_M / 2)
+    s = number * CHUNK_M + np.arange(2 * CHUNK_NODES + 1, dtype=np.float64) * (STEP_M / 2)
     theta = heading(seed, bend_rad, s)
     middle = theta[1::2]
     steps = STEP_M * np.stack([np.cos(middle), np.sin(middle)], axis=1)

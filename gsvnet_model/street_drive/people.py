@@ -42,9 +42,9 @@ def dress(rng: np.random.Generator) -> Clothes:
     hairs: tuple[Colour, ...] = ((30, 24, 20), (82, 56, 34), (150, 116, 70), (150, 148, 144))
 
     def cloth(bright: float) -> Colour:
-        grey = rng.uniform(18, 90)
+        grey = rng.uniform(14, 62)
         if rng.random() < bright:
-            grey = rng.uniform(60, 200)
+            grey = rng.uniform(50, 170)
         r, g, b = np.clip(grey + rng.normal(0, 34 if rng.random() < 0.6 else 6, 3), 8, 240)
         return float(r), float(g), float(b)
 
@@ -53,7 +53,7 @@ def dress(rng: np.random.Generator) -> Clothes:
         girth=rng.uniform(0.85, 1.25),
         skin=skins[rng.choice(4, p=[0.5, 0.25, 0.15, 0.1])],
         hair=hairs[rng.integers(4)],
-        top=cloth(0.5),
+        top=cloth(0.35),
         trousers=cloth(0.15),
         shoes=(30, 28, 28) if rng.random() < 0.7 else (190, 190, 190),
         bag=cloth(0.4) if rng.random() < 0.45 else None,
@@ -72,7 +72,7 @@ def _folds(seed: int) -> NDArray[np.float32]:
     """Returns a soft shade of cloth, lit from the upper left."""
     rng = np.random.default_rng(seed)
     rows, columns = 150, 90
-    side = np.linspace(1.15, 0.8, columns, dtype=np.float32)[None, :]
+    side = np.linspace(1.0, 0.62, columns, dtype=np.float32)[None, :]
     return np.asarray(side * (1.0 + 0.1 * noise_patch(rng, rows, columns, 16)), np.float32)
 
 
@@ -122,7 +122,9 @@ def walker(c: Clothes, phase: int, view: str) -> NDArray[np.uint8]:
         hem = 0.52 * k
         cloth = c.top if c.long_coat else c.trousers
         half = g * (0.85 if side else 1.15)
-        canvas.polygon([(-half, hem), (half, hem), (g * 0.8, hip + 0.2), (-g * 0.8, hip + 0.2)], cloth)
+        canvas.polygon(
+            [(-half, hem), (half, hem), (g * 0.8, hip + 0.2), (-g * 0.8, hip + 0.2)], cloth
+        )
     half = g * (0.72 if side else 1.1)
     for arm in (-1, 1):
         if side and arm > 0:

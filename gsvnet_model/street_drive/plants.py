@@ -92,7 +92,7 @@ def leafy_tree(rng: np.random.Generator) -> NDArray[np.uint8]:
     r, g, b = np.array(colour) * rng.uniform(0.7, 1.15)
     crown = premultiplied(shaded((r, g, b), np.clip(shade, 0.25, 2.0)), leaves.astype(np.float32))
     behind = rgba * (1.0 - crown[..., 3:] / 255.0)
-    return np.asarray(crown + behind, np.uint8)
+    return _frayed(rng, crown + behind)
 
 
 def bare_tree(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -106,7 +106,16 @@ def bare_tree(rng: np.random.Generator) -> NDArray[np.uint8]:
     r, g, b = np.array(colour) * 1.25
     mist = premultiplied(shaded((r, g, b), np.ones((rows, columns), np.float32)), alpha)
     behind = mist * (1.0 - rgba[..., 3:] / 255.0)
-    return np.asarray(rgba + behind, np.uint8)
+    return _frayed(rng, rgba + behind)
+
+
+def _frayed(rng: np.random.Generator, rgba: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Returns a tree whose branches end before the sides and the top of the picture do."""
+    rows, columns = rgba.shape[:2]
+    from_side = np.minimum(np.arange(columns), np.arange(columns)[::-1])[None, :]
+    from_edge = np.minimum(from_side, np.arange(rows)[:, None]) / _PX_PER_M
+    ragged = from_edge * 2.5 - 0.7 + 0.35 * noise_patch(rng, rows, columns, 16)
+    return np.asarray(rgba * np.clip(ragged * 4.0, 0, 1)[..., None], np.uint8)
 
 
 def conifer(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -133,5 +142,3 @@ def hedge(rng: np.random.Generator) -> NDArray[np.uint8]:
     r, g, b = np.array(_LEAVES[rng.integers(len(_LEAVES))]) * 0.9
     colour = shaded((r, g, b), np.clip(shade, 0.25, 2.0).astype(np.float32))
     return premultiplied(colour, leaves.astype(np.float32))
-
-

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gsvnet_model.street_drive.buffers import BASE_LABELS, Buffers
 from gsvnet_model.street_drive.camera import Camera
 from gsvnet_model.street_drive.look import Look
-from gsvnet_model.street_drive.surface import Pieces, Texture
+from gsvnet_model.street_drive.surface import Pieces
 
 _NEAR_M = 0.3
 _SMALLEST_PX2 = 3.0
@@ -28,6 +28,7 @@ class _View:
     Attributes:
         index: (n,) which pieces.
         to_image: (n, 3, 3) from (share of across, share of along, 1) to homogeneous pixels.
+        to_box: (n, 3, 3) from pixels of the halved picture to pixels of the box.
         plane: (n, 3) inverse depth at pixel (u, v) is plane @ (u, v, 1).
         box: (n, 4) int64 u0, v0, u1, v1, the last two exclusive.
         halvings: (n, 2) int64 levels of the picture along x and y.
@@ -36,6 +37,7 @@ class _View:
 
     index: NDArray[np.int64]
     to_image: NDArray[np.float64]
+    to_box: NDArray[np.float64]
     plane: NDArray[np.float64]
     box: NDArray[np.int64]
     halvings: NDArray[np.int64]
@@ -52,12 +54,15 @@ def draw(buffers: Buffers, pieces: Pieces, camera: Camera, look: Look) -> None:
     mixes = _mixes(pieces, view, look)
     u, v = np.arange(camera.width, dtype=np.float64), np.arange(camera.height, dtype=np.float64)
     decals = pieces.decal[view.index]
-    boxes = view.box.tolist()
+    boxes, halvings = view.box.tolist(), view.halvings.tolist()
     for k in (*np.flatnonzero(decals).tolist(), *np.flatnonzero(~decals).tolist()):
         piece = int(view.index[k])
         u0, v0, u1, v1 = boxes[k]
         image = buffers.image[v0:v1, u0:u1]
-        warped = _warp(pieces.texture[piece], view, k, boxes[k])
+        picture = pieces.texture[piece].level(*halvings[k])
+        warped = cv2.warpPerspective(
+            picture, view.to_box[k], (u1 - u0, v1 - v0), flags=cv2.INTER_LINEAR
+        )
         blended = cv2.multiply(image, cv2.transform(warped, _KEEP), scale=1 / 255.0)
         blended = cv2.add(blended, cv2.transform(warped, mixes[k]))
         a, b, c = view.plane[k]
@@ -87,23 +92,7 @@ def _mixes(pieces: Pieces, view: _View, look: Look) -> NDArray[np.float32]:
     return mixes
 
 
-def _warp(texture: Texture, view: _View, k: int, box: list[int]) -> NDArray[np.uint8]:
-    """Returns a piece's picture as its box shows it, (v1 - v0, u1 - u0, 4) uint8."""
-    u0, v0, u1, v1 = box
-    picture = texture.level(int(view.halvings[k, 0]), int(view.halvings[k, 1]))
-    rows, columns = picture.shape[:2]
-    m = view.to_image[k]
-    to_box = np.stack([m[0] - u0 * m[2], m[1] - v0 * m[2], m[2]])
-    to_box[:, 2] += 0.5 / columns * to_box[:, 0] + 0.5 / rows * to_box[:, 1]
-    to_box[:, 0] /= columns
-    to_box[:, 1] /= rows
-    warped = cv2.warpPerspective(picture, to_box, (u1 - u0, v1 - v0), flags=cv2.INTER_LINEAR)
-    return np.asarray(warped, np.uint8)
-
-
-def _inside(
-    to_image: NDArray[np.float64], box: list[int]
-) -> NDArray[np.bool_]:
+def _inside(to_image: NDArray[np.float64], box: list[int]) -> NDArray[np.bool_]:
     """Returns which pixels of a box see the parallelogram, holes of its picture included."""
     u, v = np.arange(box[0], box[2])[None, :], np.arange(box[1], box[3])[:, None]
     h = np.linalg.inv(to_image)
@@ -122,9 +111,7 @@ def _in_sight(pieces: Pieces, camera: Camera) -> _View:
     normal = np.cross(across, along)
     facing = np.einsum("ij,ij->i", normal, origin)
     ahead = corners[..., 2].max(axis=1) > _NEAR_M
-    seen = np.flatnonzero(
-        ahead & (np.abs(facing) > 1e-9) & (pieces.two_sided | (facing > 0))
-    )
+    seen = np.flatnonzero(ahead & (np.abs(facing) > 1e-9) & (pieces.two_sided | (facing > 0)))
     origin, across, along, corners = origin[seen], across[seen], along[seen], corners[seen]
     smallest = np.where(pieces.decal[seen], _SMALLEST_DECAL_PX2, _SMALLEST_PX2)
     box, kept = _boxes(corners, camera, smallest)
@@ -140,19 +127,36 @@ def _in_sight(pieces: Pieces, camera: Camera) -> _View:
         [ray[:, 0] / f, ray[:, 1] / f, ray[:, 2] - (ray[:, 0] * cu + ray[:, 1] * cv_) / f], axis=-1
     )
     middle = origin + 0.5 * (across + along)
+    sizes = np.array(
+        [(pieces.texture[k].width, pieces.texture[k].height) for k in seen], np.int64
+    ).reshape(-1, 2)
+    halvings = _halvings(sizes, across, along, middle, corners, f)
     order = np.argsort(-corners[..., 2].max(axis=1), kind="stable")
-    view = _View(
-        index=seen,
-        to_image=to_image,
-        plane=plane,
-        box=box,
-        halvings=_halvings(pieces, seen, across, along, middle, corners, f),
-        distance=np.maximum(middle[:, 2], 0.0),
-    )
     return _View(
-        view.index[order], view.to_image[order], view.plane[order], view.box[order],
-        view.halvings[order], view.distance[order],
-    )  # fmt: skip
+        index=seen[order],
+        to_image=to_image[order],
+        to_box=_to_box(to_image, np.maximum(1, sizes >> halvings), box)[order],
+        plane=plane[order],
+        box=box[order],
+        halvings=halvings[order],
+        distance=np.maximum(middle[order, 2], 0.0),
+    )
+
+
+def _to_box(
+    to_image: NDArray[np.float64], size: NDArray[np.int64], box: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Returns matrices (n, 3, 3) from pixels of pictures of a size (n, 2) to pixels of boxes.
+
+    Convention: a picture's edge lies half a pixel outside the centre of its first pixels.
+    """
+    result = to_image.copy()
+    result[:, 0] -= box[:, 0, None] * to_image[:, 2]
+    result[:, 1] -= box[:, 1, None] * to_image[:, 2]
+    for axis in (0, 1):
+        result[:, :, axis] /= size[:, axis, None]
+        result[:, :, 2] += 0.5 * result[:, :, axis]
+    return result
 
 
 def _boxes(
@@ -184,19 +188,16 @@ def _boxes(
 
 
 def _halvings(
-    pieces: Pieces, seen: NDArray[np.int64], across: NDArray[np.float64],
-    along: NDArray[np.float64], middle: NDArray[np.float64], corners: NDArray[np.float64],
-    focal_px: float,
+    sizes: NDArray[np.int64], across: NDArray[np.float64], along: NDArray[np.float64],
+    middle: NDArray[np.float64], corners: NDArray[np.float64], focal_px: float,
 ) -> NDArray[np.int64]:  # fmt: skip
     """Returns how often to halve each picture so that its pixels are about the image's."""
     z = np.maximum(middle[:, 2:], _NEAR_M)
-    size = np.array([(pieces.texture[k].width, pieces.texture[k].height) for k in seen]).reshape(-1, 2)
     levels = []
     for axis, edge in enumerate((across, along)):
         moved = edge[:, :2] - middle[:, :2] * (edge[:, 2:] / z)
         length = focal_px * np.linalg.norm(moved / z, axis=1)
-        levels.append(np.log2(np.maximum(size[:, axis], 1) / np.maximum(length, 0.5)) - 0.1)
+        levels.append(np.log2(sizes[:, axis] / np.maximum(length, 0.5)) - 0.1)
     rounded = np.clip(np.rint(np.stack(levels, axis=1)), 0, 9).astype(np.int64)
-    near = corners[..., 2].min(axis=1) < _NEAR_M
-    rounded[near] = 0
-    return rounded
+    rounded[corners[..., 2].min(axis=1) < _NEAR_M] = 0
+    return np.asarray(rounded, np.int64)

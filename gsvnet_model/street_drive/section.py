@@ -67,14 +67,14 @@ class SideSection:
 @lru_cache(maxsize=256)
 def side_section(seed: int, block: int, side: int) -> SideSection:
     """Draws one side (-1 left, 1 right) of a block."""
-    lane_m = rng_of(seed, 10, 0).uniform(3.0, 3.9)
+    lane_m = rng_of(seed, 10, 0).uniform(2.7, 3.6)
     mix = rng_of(seed, 11, 0).dirichlet(np.full(len(_KINDS), 1.5))
     rng = rng_of(seed, 12 + (side > 0), block)
     kind = _KINDS[rng.choice(len(_KINDS), p=0.5 * mix + 0.5 / len(_KINDS))]
-    parks = rng.random() < 0.4
+    parks = rng.random() < 0.45
     grassy = kind in ("houses", "park") and rng.random() < 0.5
-    setbacks = {"shops": (0.0, 0.6), "terrace": (0.0, 2.5), "houses": (3.0, 7.0),
-                "park": (16.0, 22.0), "blocks": (0.5, 5.0)}  # fmt: skip
+    setbacks = {"shops": (0.0, 0.6), "terrace": (0.0, 2.5), "houses": (2.5, 6.0),
+                "park": (16.0, 22.0), "blocks": (0.5, 3.5)}  # fmt: skip
     setback = rng.uniform(*setbacks[kind])
     bounds = {"park": ("bars", "bars", "mesh", "wall", "hedge"),
               "blocks": ("mesh", "bars", "wall", "")}  # fmt: skip
@@ -86,7 +86,7 @@ def side_section(seed: int, block: int, side: int) -> SideSection:
         lane_m=lane_m,
         kerb_m=lane_m + (2.15 if parks else 0.35),
         verge_m=rng.uniform(1.2, 3.0) if grassy else 0.0,
-        pavement_m=rng.uniform(1.8, 4.0),
+        pavement_m=rng.uniform(1.8, 5.0),
         setback_m=setback,
         garden=garden,
         railing=bool(not parks and not grassy and rng.random() < 0.3),
@@ -143,7 +143,7 @@ def section_table(
         table[row, :, 3] = now.kind in ("houses", "park")
         table[row, :, 4] = now.front_m
         table[row, :, 5] = heights[side]
-        table[row, :, 6] = now.parks and not (number % BLOCK_CHUNKS == 0)
+        table[row, :, 6] = now.parks and number % BLOCK_CHUNKS != 0
         table[row, :, 7] = now.yellow & ~open_road
         table[row, :, 8] = zebra & (local >= _ZEBRA_M[0]) & (local < _ZEBRA_M[1])
     return table

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+Pose = tuple[float, float, float]
+"""x and y in metres and yaw in radians."""
 
 
 class Texture:
@@ -95,15 +98,9 @@ class Pieces:
     texture: tuple[Texture, ...]
 
 
-def stack(
-    pieces: Sequence[Piece],
-    first_uid: int,
-    pose: tuple[float, float, float] = (0.0, 0.0, 0.0),
-    previous_pose: tuple[float, float, float] | None = None,
-) -> Pieces:
-    """Stacks pieces of one rigid body, numbering their surfaces from first_uid."""
+def stack(pieces: Sequence[Piece], first_uid: int = 0) -> Pieces:
+    """Stacks pieces that stand still, numbering their surfaces from first_uid."""
     n = len(pieces)
-    before = pose if previous_pose is None else previous_pose
     return Pieces(
         origin=np.array([p.origin for p in pieces], np.float64).reshape(n, 3),
         across=np.array([p.across for p in pieces], np.float64).reshape(n, 3),
@@ -113,8 +110,8 @@ def stack(
         uid=first_uid + np.arange(n, dtype=np.int64),
         two_sided=np.array([p.two_sided for p in pieces], np.bool_),
         decal=np.array([p.decal for p in pieces], np.bool_),
-        pose=np.tile(np.array(pose, np.float64), (n, 1)),
-        previous_pose=np.tile(np.array(before, np.float64), (n, 1)),
+        pose=np.zeros((n, 3)),
+        previous_pose=np.zeros((n, 3)),
         texture=tuple(p.texture for p in pieces),
     )
 
@@ -136,24 +133,26 @@ def join(groups: Sequence[Pieces]) -> Pieces:
     )
 
 
-def place(body: Pieces, pose: tuple[float, float, float]) -> Pieces:
-    """Moves pieces given in a body's own axes (x forward, y left) to pose (x, y, yaw).
+def place(body: Pieces, first_uid: int, pose: Pose, previous_pose: Pose) -> Pieces:
+    """Puts a rigid body, given in its own axes (x forward, y left), into the world.
 
-    The light of the pieces stays what it was in the body's axes.
+    The light on the pieces stays what it was in the body's axes.
+
+    Args:
+        body: the pieces, numbered from 0.
+        first_uid: number of its first surface.
+        pose: where it is now.
+        previous_pose: where it was one frame earlier.
     """
     x, y, yaw = pose
     c, s = np.cos(yaw), np.sin(yaw)
     turn = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
-    return Pieces(
+    return replace(
+        body,
         origin=body.origin @ turn + np.array([x, y, 0.0]),
         across=body.across @ turn,
         along=body.along @ turn,
-        gain=body.gain,
-        label=body.label,
-        uid=body.uid,
-        two_sided=body.two_sided,
-        decal=body.decal,
-        pose=np.tile(np.array(pose, np.float64), (len(body.texture), 1)),
-        previous_pose=body.previous_pose,
-        texture=body.texture,
+        uid=body.uid + first_uid,
+        pose=body.pose + np.array(pose),
+        previous_pose=body.previous_pose + np.array(previous_pose),
     )

@@ -29,8 +29,9 @@ def steady(speed_m_s: float = 8.0) -> Travel:
 
 
 def stop_and_go(speed_m_s: float = 8.0, drive_s: float = 12.0, stop_s: float = 4.0) -> Travel:
-    """Returns travel that drives for drive_s, the first and last third of it gaining and losing
-    speed evenly, then stands for stop_s, and so on.
+    """Returns travel that drives for drive_s, then stands for stop_s, and so on.
+
+    The first third of each leg gains speed evenly, the last third loses it.
 
     Raises:
         ValueError: if speed_m_s or drive_s is not above 0, or stop_s is negative.

@@ -47,12 +47,13 @@ class Window:
         """Returns the distance s along the street and d to its right of points on the ground.
 
         Args:
-            x, y: metres, of one shape.
+            x: metres.
+            y: metres, of the same shape.
             guess_m: first guesses of s, of the same shape.
         """
         last = len(self.headings) - 1
         s, d = guess_m, np.zeros_like(x)
-        for _ in range(5):
+        for _ in range(4):
             at = np.clip((s - self.first_m) / STEP_M, 0.0, last - 1e-6)
             k = at.astype(np.int64)
             part = at - k

@@ -21,6 +21,7 @@ from gsvnet_model.street_drive.section import (
     section_table,
     side_section,
 )
+from gsvnet_model.street_drive.shadows import shadow_piece
 from gsvnet_model.street_drive.surface import Piece, Pieces, Texture, join, place, stack
 
 BUILDING, POLE, TREE, SIGN, FENCE, PEDESTRIAN = 1, 2, 5, 6, 7, 9
@@ -56,9 +57,7 @@ class ChunkBuilder:
         look: the drive's light.
     """
 
-    def __init__(
-        self, seed: int, number: int, bend_rad: float, assets: Assets, look: Look
-    ) -> None:
+    def __init__(self, seed: int, number: int, bend_rad: float, assets: Assets, look: Look) -> None:
         self.seed, self.number = seed, number
         self.assets, self.look = assets, look
         self.rng = rng_of(seed, 20, number)
@@ -89,19 +88,8 @@ class ChunkBuilder:
                   label, self.look.light_on_cards, two_sided=True)
         )  # fmt: skip
         if shadow and self.look.sunny:
-            self._shadow(x, y, width, height, texture)
-
-    def _shadow(self, x: float, y: float, width: float, height: float, texture: Texture) -> None:
-        """Lays a card's shadow on the ground, away from the sun."""
-        azimuth = self.look.sun_azimuth
-        away = (-float(np.cos(azimuth)), -float(np.sin(azimuth)))
-        reach = min(height / self.look.sun_slope, 2.0 * height)
-        across = (-away[1] * width, away[0] * width, 0.0)
-        origin = (x + reach * away[0] - across[0] / 2, y + reach * away[1] - across[1] / 2, 0.0)
-        along = (-reach * away[0], -reach * away[1], 0.0)
-        self.pieces.append(
-            Piece(origin, across, along, texture.shadow, 0, two_sided=True, decal=True)
-        )
+            sun = self.look.sun_azimuth, self.look.sun_slope
+            self.pieces.append(shadow_piece((x, y), size, texture, *sun))
 
     def wall(
         self, left: tuple[float, float], right: tuple[float, float], bottom_m: float, top_m: float,
@@ -121,9 +109,7 @@ class ChunkBuilder:
         first, last = self.pose(s0, side * d)[:2], self.pose(s1, side * d)[:2]
         return (first, last) if side < 0 else (last, first)
 
-    def building(
-        self, side: int, s0: float, s1: float, front_m: float, kind: Building
-    ) -> None:
+    def building(self, side: int, s0: float, s1: float, front_m: float, kind: Building) -> None:
         """Puts a building between s0 and s1: front, both end walls, roof and chimneys."""
         top = kind.height_m
         back = front_m + kind.depth_m
@@ -189,9 +175,7 @@ class ChunkBuilder:
         return Chunk(self.positions, self.headings, section, join([standing, *self.cars]))
 
 
-def build_chunk(
-    seed: int, number: int, bend_rad: float, assets: Assets, look: Look
-) -> Chunk:
+def build_chunk(seed: int, number: int, bend_rad: float, assets: Assets, look: Look) -> Chunk:
     """Builds one chunk of the street, the same one whenever asked."""
     builder = ChunkBuilder(seed, number, bend_rad, assets, look)
     block, within = divmod(number, BLOCK_CHUNKS)
@@ -253,7 +237,10 @@ def _tree(builder: ChunkBuilder, s: float, d: float) -> None:
     """Plants a tree of any size."""
     k = float(builder.rng.uniform(0.6, 1.35))
     texture = builder.assets.tree(int(builder.rng.integers(Assets.KINDS)))
-    size = (k * plants.TREE_WIDTH_M * float(builder.rng.uniform(0.85, 1.2)), k * plants.TREE_HEIGHT_M)
+    size = (
+        k * plants.TREE_WIDTH_M * float(builder.rng.uniform(0.85, 1.2)),
+        k * plants.TREE_HEIGHT_M,
+    )
     builder.card(s, d, size, texture, TREE)
 
 
@@ -292,6 +279,7 @@ def _roadside(builder: ChunkBuilder, section: SideSection, side: int, start: flo
     if section.trees_every_m:
         for s in np.arange(first + 3.0, CHUNK_M, section.trees_every_m):
             _tree(builder, float(s), side * (kerb + 0.5 + 0.5 * section.verge_m + 0.3))
+    _road_surface(builder, side, kerb)
     if section.railing:
         builder.fence(side, first + 2.0, CHUNK_M - 6.0, kerb + 0.3, "bars")
     elif rng.random() < 0.25:
@@ -309,6 +297,23 @@ def _roadside(builder: ChunkBuilder, section: SideSection, side: int, start: flo
         builder.card(float(rng.uniform(first, CHUNK_M)), side * d, size, person, PEDESTRIAN)
 
 
+def _road_surface(builder: ChunkBuilder, side: int, kerb: float) -> None:
+    """Lays a manhole cover and a mended patch into the road."""
+    rng = builder.rng
+    for kind, chance in (("manhole", 0.7), ("patch", 0.6)):
+        if rng.random() > chance:
+            continue
+        x, y, h = builder.pose(float(rng.uniform(0, CHUNK_M)), side * float(rng.uniform(0.4, kerb)))
+        long, wide = (0.7, 0.7) if kind == "manhole" else rng.uniform((1.0, 0.6), (6.0, 1.6))
+        c, s = float(np.cos(h)), float(np.sin(h))
+        texture = builder.assets.cover(kind)
+        builder.pieces.append(
+            Piece((x + long * c, y + long * s, 0.0), (wide * s, -wide * c, 0.0),
+                  (-long * c, -long * s, 0.0), texture, 0, builder.look.light_on_cards,
+                  two_sided=True, decal=True)
+        )  # fmt: skip
+
+
 def _parked_cars(builder: ChunkBuilder, section: SideSection, side: int) -> None:
     """Parks cars along the kerb, facing the way the near lane goes."""
     rng = builder.rng
@@ -316,10 +321,11 @@ def _parked_cars(builder: ChunkBuilder, section: SideSection, side: int) -> None
     for slot, s in enumerate(np.arange(3.0, CHUNK_M - 3.0, 6.0)):
         if rng.random() > busy:
             continue
-        pieces, length = builder.assets.car(int(rng.integers(Assets.CARS)))
+        body, length = builder.assets.car(int(rng.integers(Assets.CARS)))
         if length > 5.0:
             continue
         x, y, h = builder.pose(float(s + rng.uniform(-0.4, 0.4)), side * (section.kerb_m - 1.05))
         oncoming = (side != builder.look.traffic_side) != (rng.random() < 0.15)
-        body = stack(pieces, builder.first_uid + 2048 + 64 * (slot + 16 * (side > 0)))
-        builder.cars.append(place(body, (x, y, h + (np.pi if oncoming else 0.0))))
+        pose = (x, y, h + (np.pi if oncoming else 0.0))
+        uid = builder.first_uid + 2048 + 64 * (slot + 16 * (side > 0))
+        builder.cars.append(place(body, uid, pose, pose))

@@ -334,9 +334,7 @@ def _drive_clip(
     rng = np.random.default_rng([seed, 2, index])
     travel = steady(float(rng.uniform(*_DRIVE_SPEED_M_S)))
     rate_hz = float(rng.choice(_DRIVE_RATES_HZ))
-    street = StreetDrive(
-        _FIRST_DRIVE + index // _CLIPS_PER_DRIVE, height, width, rate_hz, travel
-    )
+    street = StreetDrive(_FIRST_DRIVE + index // _CLIPS_PER_DRIVE, height, width, rate_hz, travel)
     first = 1 + int(rng.uniform(0, _DRIVE_LENGTH_S) * rate_hz)
     frames = [street.frame(first + number) for number in range(num_frames)]
     return tuple(
@@ -361,7 +359,7 @@ class _Batch:
     Attributes:
         images: (T, N, 3, h, w) normalised.
         logits: (2, N, K, h, w) of the keyframe network on the first and the last frame.
-        labels: (T, N, H / 2, W / 2) int64.
+        labels: (T, N, 2 * h, 2 * w) int64.
         flow: (T, N, 2, h, w), cells.
         valid: (T, N, h, w) float32, 1 where the flow is known.
     """
@@ -416,7 +414,7 @@ def _load(
     normalised = normalisation.apply(images.flatten(0, 1))
     normalised = normalised.contiguous(memory_format=torch.channels_last)
     return _Batch(
-        normalised.unflatten(0, (count, size)),
+        normalised.view(count, size, *normalised.shape[1:]),
         stacked(clips.logits, 3).float(),
         stacked(clips.labels, 2).long(),
         flow,

@@ -29,8 +29,8 @@ from gsvnet_model.preprocessing import (
     keyframe_image,
 )
 
-LABEL_STRIDE = 2
-"""Image pixels per label that is kept: half of them in each direction train as well."""
+_LABELS_PER_CELL = 2
+"""Labels kept per cell and direction: they train as well as all of them, at a fraction."""
 
 _CHUNK = 16
 """Clips rendered between two notes of the progress."""
@@ -59,7 +59,7 @@ class Snippets:
         images: (S, T, h, w, 3) uint8 or float32 grey levels of RGB.
         logits: (S, 2, K, h, w) float16, what the keyframe network says about the first and the
             last frame: the start of a recursion that way and that, and what its end is held to.
-        labels: (S, T, ceil(H / 2), ceil(W / 2)) uint8 class ids, 255 = void.
+        labels: (S, T, 2 * h, 2 * w) uint8 class ids, 255 = void.
         flow: (S, T, 2, h, w) float16, (dx, dy) to the previous frame.
         valid: (S, T, h, w) bool, where that flow is known and the point was visible before.
 
@@ -159,7 +159,12 @@ def _fill(
                 chunk, pool.map(prepare, chunk), strict=True
             ):
                 logits = _keyframe_logits(
-                    full[[0, -1]], images.shape[1:3], keyframe_network, normalisation, geometry, device
+                    full[[0, -1]],
+                    images.shape[1:3],
+                    keyframe_network,
+                    normalisation,
+                    geometry,
+                    device,
                 )
                 values = (images, logits, labels, flow, valid)
                 if not arrays:
@@ -180,9 +185,7 @@ def _fill(
 def _open(path: Path, count: int, like: NDArray[np.generic], new: bool) -> NDArray[np.generic]:
     if not new:
         return np.load(path, mmap_mode="r+")  # type: ignore[no-any-return]
-    return np.lib.format.open_memmap(  # type: ignore[no-any-return,no-untyped-call]
-        path, "w+", like.dtype, (count, *like.shape)
-    )
+    return np.lib.format.open_memmap(path, "w+", like.dtype, (count, *like.shape))
 
 
 def _on_grid(
@@ -191,8 +194,8 @@ def _on_grid(
     """Return image, labels, flow and validity of a frame as `Snippets` holds them."""
     height, width = frame.labels.shape
     grid = grid_size(height, width, geometry.stride)
-    rows = _corner_to_corner(height, -(-height // LABEL_STRIDE))
-    columns = _corner_to_corner(width, -(-width // LABEL_STRIDE))
+    rows = _corner_to_corner(height, _LABELS_PER_CELL * grid[0])
+    columns = _corner_to_corner(width, _LABELS_PER_CELL * grid[1])
     # The mean over a cell of what is known, at the cell's place.
     known = frame.valid & np.isfinite(frame.flow).all(-1)
     flow = np.where(known[..., None], frame.flow, 0)

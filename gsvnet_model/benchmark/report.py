@@ -1,0 +1,105 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The tables that the benchmark prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gsvnet_model.benchmark.memory import MemoryFigures
+from gsvnet_model.benchmark.timing import FrameFigures, StreamFigures
+from gsvnet_model.model_card import markdown_table
+
+
+@dataclass(frozen=True)
+class WorkloadFigures:
+    """All that was measured of one workload.
+
+    Attributes:
+        size: of the images, WxH.
+        classes: number of classes.
+        scale: keyframe input pixels per image pixel.
+        timing: of frames and throughput.
+        streams: of several streams at once, one entry per number of streams.
+        memory: of one stream, if measured.
+    """
+
+    size: str
+    classes: int
+    scale: float
+    timing: FrameFigures
+    streams: list[StreamFigures]
+    memory: MemoryFigures | None
+
+    @property
+    def name(self) -> str:
+        """What the rows of the tables begin with."""
+        return f"{self.size}, {self.classes} classes, scale {self.scale:g}"
+
+
+def report(results: Sequence[WorkloadFigures]) -> str:
+    """Return the figures as Markdown tables."""
+    parts = [_frame_table(results), _throughput_table(results)]
+    if any(result.streams for result in results):
+        parts.append(_stream_table(results))
+    if any(result.memory for result in results):
+        rows = [
+            (result.name, result.memory.peak_mb, result.memory.growth_mb)
+            for result in results
+            if result.memory
+        ]
+        parts.append(markdown_table(("workload", "peak MB", "growth MB"), rows))
+    return "\n\n".join(parts)
+
+
+def _frame_table(results: Sequence[WorkloadFigures]) -> str:
+    rows = []
+    for result in results:
+        timing = result.timing
+        for kind, speedup in timing.speedup.items():
+            ours, published = timing.frames[kind], timing.frames[f"published {kind}"]
+            stages = ", ".join(f"{name} {ms:.1f}" for name, ms in timing.stage_ms[kind].items())
+            rows.append(
+                (
+                    result.name,
+                    kind,
+                    ours.median_ms,
+                    ours.p95_ms,
+                    stages,
+                    published.median_ms,
+                    f"{speedup:.2f}",
+                )
+            )
+    header = ("workload", "frame", "ms", "p95", "stages (wall ms)", "published ms", "speedup")
+    return markdown_table(header, rows)
+
+
+def _throughput_table(results: Sequence[WorkloadFigures]) -> str:
+    rows = [
+        (
+            result.name,
+            interval,
+            rate,
+            f"{result.timing.throughput_ratio[interval]:.2f}",
+            f"{100 * result.timing.boundary_share:.0f} %",
+        )
+        for result in results
+        for interval, rate in result.timing.frames_per_s.items()
+    ]
+    header = ("workload", "interval", "frames/s", "x per-frame", "cells on a boundary")
+    return markdown_table(header, rows)
+
+
+def _stream_table(results: Sequence[WorkloadFigures]) -> str:
+    rows = [
+        (
+            result.name,
+            figures.streams,
+            figures.frames_per_s,
+            figures.frame.median_ms,
+            figures.frame.p95_ms,
+        )
+        for result in results
+        for figures in result.streams
+    ]
+    return markdown_table(("workload", "streams", "frames/s in all", "frame ms", "p95"), rows)

@@ -1,0 +1,89 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""How compiled loops over the rows of a map are built, placed and shared between threads."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import ParamSpec, Protocol, TypeVar
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+
+class RowLoop(Protocol):
+    """A loop that fills the rows `start` to `stop - 1` of its outputs."""
+
+    def __call__(self, *, start: int, stop: int) -> None:
+        """Fill the rows."""
+        ...
+
+
+def compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Compile `function` at its first call, keeping the machine code on disk where possible.
+
+    The cache goes to `NUMBA_CACHE_DIR` if that is set, else to `__pycache__` beside the
+    function's file, else (package installed read-only) to the user's cache directory. Where none
+    can be written, numba raises at decoration; the function is then compiled once per process.
+    """
+    # Of fast math only multiply-add: the other flags would let NaN tests be optimised away.
+    # No `parallel=True`: numba's threading layer is one per process, and the one that is always
+    # there (workqueue) aborts the process when two Python threads enter it at once. A kernel
+    # that only releases the GIL can be called from any number of threads.
+    try:
+        return numba.njit(cache=True, nogil=True, fastmath={"contract"})(function)
+    except RuntimeError:
+        return numba.njit(nogil=True, fastmath={"contract"})(function)
+
+
+def fill_rows(loop: RowLoop, num_rows: int, max_threads: int) -> None:
+    """Run a loop over all rows, in parts that run at the same time.
+
+    Args:
+        loop: releases the GIL and writes only the rows it is given.
+        num_rows: rows in all.
+        max_threads: how many threads the work is worth waking; no more run than torch was told
+            to use. The calling thread is one of them.
+    """
+    parts = max(1, min(torch.get_num_threads(), max_threads, num_rows))
+    bounds = [num_rows * part // parts for part in range(parts + 1)]
+    own, *rest = pairwise(bounds)
+    others = [_threads().submit(loop, start=start, stop=stop) for start, stop in rest]
+    loop(start=own[0], stop=own[1])
+    for other in others:
+        other.result()
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="rows")
+
+
+def corner_aligned(grid_size: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Lay `size` pixels over `grid_size` cells, first on first and last on last.
+
+    Args:
+        grid_size: cells of the axis.
+        size: pixels of the axis.
+
+    Returns:
+        lower: (size,) the cell at or before each pixel, 0..grid_size-1.
+        weight: (size,) in 0..1, how far the pixel is from there to the next cell.
+
+    Convention:
+        Pixel i lies at i * (grid_size - 1) / (size - 1) cells (align_corners=True); a single
+        pixel at 0. In float32 like torch.nn.functional.interpolate, so that results are the same.
+    """
+    scale = np.float32(grid_size - 1) / np.float32(size - 1) if size > 1 else np.float32(0)
+    position = scale * np.arange(size, dtype=np.float32)
+    lower = np.minimum(position.astype(np.int64), grid_size - 1)
+    weight = np.clip(position - lower.astype(np.float32), np.float32(0), np.float32(1))
+    return lower, weight

@@ -1,0 +1,210 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The propagation step, arranged for speed; `step` is what it has to equal."""
+
+import functools
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gsvnet_model.compiled_rows import fill_rows
+from gsvnet_model.propagation.edge import label_laplacian
+from gsvnet_model.propagation.filtering import guided_filter
+from gsvnet_model.propagation.flow import flow_on_grid
+from gsvnet_model.propagation.folding import folded
+from gsvnet_model.propagation.guide import EPSILON
+from gsvnet_model.propagation.inference_rows import mix_rows, warp_rows
+from gsvnet_model.propagation.step import PropagationNetwork, PropagationOutput
+from gsvnet_model.propagation.upsampled_convolution import UpsampledConvolution
+from gsvnet_model.propagation.warp import backward_warp
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+_CELLS_PER_THREAD = 1 << 13
+"""Smaller grids are not worth waking a second thread."""
+
+
+class PropagationInference:
+    """A propagation network without gradients: any configuration, batch and grid.
+
+    Batch normalisation is folded, the convolutions run in a precision of choice, and on the CPU
+    warp, filter and the guide's upsampling are compiled loops. The state, the flow, the warp and
+    the mixing stay in float32, because the state is fed back from frame to frame.
+
+    Args:
+        network: the network as trained, on its device; it is not changed.
+        precision: dtype of the convolutions.
+    """
+
+    def __init__(self, network: PropagationNetwork, precision: torch.dtype) -> None:
+        self.config = network.config
+        self.precision = precision
+        self.flow = self._prepared(network.flow)
+        self.intra = None if network.intra is None else self._prepared(network.intra)
+        self.guide = self._prepared(network.guide)
+        self.upsampled = tuple(
+            UpsampledConvolution(block.get_submodule("conv")) for block in self.guide.decoder
+        )
+        self.kernels = network.kernels().detach().float()
+
+    def _prepared(self, network: _Network) -> _Network:
+        copied = folded(network).to(self.precision)
+        copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return copied
+
+    @torch.inference_mode()
+    def __call__(self, logits: Tensor, current: Tensor, previous: Tensor) -> PropagationOutput:
+        """Propagate the logits of the previous frame to the current frame.
+
+        Args:
+            logits: Logits of the previous frame (N, K, h, w), float32, no softmax.
+            current: Normalised RGB image of the current frame on the grid (N, 3, h, w), float32.
+            previous: The same of the frame just before, which need not be the keyframe.
+
+        Returns:
+            As `PropagationNetwork`; all float32.
+
+        Raises:
+            ValueError: If the shapes do not fit together.
+
+        Convention:
+            as `PropagationNetwork`.
+        """
+        _check_shapes(self.config.num_classes, logits, current, previous)
+        images = [
+            image.to(self.precision, memory_format=torch.channels_last)
+            for image in (current, previous)
+        ]
+        flow = flow_on_grid(self.flow(*images).float(), *logits.shape[-2:])
+        radius = self.kernels.shape[-1] // 2
+        padded, warped_previous, labels = _warp(logits, previous, flow, radius)
+        rows, columns = (slice(radius, radius + side) for side in logits.shape[-2:])
+        warped_logits = padded[..., rows, columns]
+        intra_logits = None if self.intra is None else self.intra(images[0])
+        cues = [warped_logits.to(self.precision) if intra_logits is None else intra_logits]
+        edge = None
+        if self.config.edge != "none":
+            response = label_laplacian(labels)[:, None]
+            edge = (response != 0 if self.config.edge == "binary" else response.sigmoid()).float()
+            cues.append(edge.to(self.precision))
+        scores = self._scores(torch.cat(cues, dim=1)).float()
+        if intra_logits is not None:
+            intra_logits = intra_logits.to(torch.float32, memory_format=torch.contiguous_format)
+        mixing, mixed = _mix(padded, intra_logits, scores, self.kernels)
+        return PropagationOutput(
+            logits=mixed,
+            flow=flow,
+            warped_logits=warped_logits,
+            warped_previous=warped_previous,
+            intra_logits=intra_logits,
+            edge=edge,
+            mixing=mixing,
+        )
+
+    def _scores(self, cues: Tensor) -> Tensor:
+        """Return the guide's (N, S, h, w) scores before they are normalised."""
+        encoder, (to_half, to_full) = self.guide.encoder, self.upsampled
+        full: Tensor = encoder[0](cues.contiguous(memory_format=torch.channels_last))
+        half: Tensor = encoder[1](full)
+        decoded = to_half(encoder[2](half), (half.shape[2], half.shape[3]))
+        decoded = to_full(decoded, (full.shape[2], full.shape[3]))
+        scores: Tensor = self.guide.head(decoded.add_(full))
+        return scores
+
+
+def _warp(
+    logits: Tensor, image: Tensor, flow: Tensor, radius: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the warped logits in a frame of zeros, the warped image and the winning classes.
+
+    Convention:
+        as `backward_warp`.
+
+    Args:
+        logits: (N, K, h, w) float32.
+        image: (N, 3, h, w) float32.
+        flow: (N, 2, h, w) float32, cells.
+        radius: width of the frame of zeros.
+
+    Returns:
+        (N, K, h + 2 radius, w + 2 radius) float32, (N, 3, h, w) float32, (N, h, w) int32.
+    """
+    batch, num_classes, height, width = logits.shape
+    frame = (radius, radius, radius, radius)
+    if logits.device.type != "cpu":
+        warped = backward_warp(torch.cat((logits, image), dim=1), flow)
+        warped_logits = warped[:, :num_classes]
+        labels = warped_logits.argmax(dim=1).to(torch.int32)
+        return F.pad(warped_logits, frame), warped[:, num_classes:], labels
+    padded = np.zeros((batch, num_classes, height + 2 * radius, width + 2 * radius), np.float32)
+    warped_image = np.empty((batch, image.shape[1], height, width), np.float32)
+    winners = np.empty((batch, height, width), np.int32)
+    loop = functools.partial(
+        warp_rows,
+        logits.contiguous().flatten(2).numpy(),
+        image.contiguous().flatten(2).numpy(),
+        flow.contiguous().numpy(),
+        radius,
+        padded,
+        warped_image,
+        winners,
+    )
+    fill_rows(loop, batch * height, 1 + winners.size // _CELLS_PER_THREAD)
+    return torch.from_numpy(padded), torch.from_numpy(warped_image), torch.from_numpy(winners)
+
+
+def _mix(
+    padded: Tensor, intra_logits: Tensor | None, scores: Tensor, kernels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the mixing weights and the new logits.
+
+    Convention:
+        as `guided_filter`.
+
+    Args:
+        padded: warped logits (N, K, h + size - 1, w + size - 1) float32, zeros around.
+        intra_logits: (N, K, h, w) float32, or None if there is no such slot.
+        scores: (N, S, h, w) float32, not negative.
+        kernels: (D, size, size) float32.
+
+    Returns:
+        (N, S, h, w) and (N, K, h, w), float32.
+    """
+    batch, num_slots, height, width = scores.shape
+    if scores.device.type != "cpu":
+        radius = kernels.shape[-1] // 2
+        mixing = scores / (scores.sum(dim=1, keepdim=True) + EPSILON)
+        warped = padded[..., radius : radius + height, radius : radius + width]
+        return mixing, guided_filter(warped, mixing, kernels, intra_logits)
+    num_classes = padded.shape[1]
+    no_intra = np.empty((batch, 0, height, width), np.float32)
+    weights = np.empty((batch, num_slots, height, width), np.float32)
+    mixed = np.empty((batch, num_classes, height, width), np.float32)
+    loop = functools.partial(
+        mix_rows,
+        padded.numpy(),
+        no_intra if intra_logits is None else intra_logits.numpy(),
+        scores.permute(0, 2, 3, 1).contiguous().numpy(),
+        kernels.numpy(),
+        EPSILON,
+        weights,
+        mixed,
+    )
+    fill_rows(loop, batch * height, 1 + batch * height * width // _CELLS_PER_THREAD)
+    return torch.from_numpy(weights), torch.from_numpy(mixed)
+
+
+def _check_shapes(num_classes: int, logits: Tensor, current: Tensor, previous: Tensor) -> None:
+    batch, _, height, width = logits.shape
+    for name, values, channels in (
+        ("logits", logits, num_classes),
+        ("current", current, 3),
+        ("previous", previous, 3),
+    ):
+        if values.shape != (batch, channels, height, width):
+            raise ValueError(
+                f"{name}: expected shape {(batch, channels, height, width)}, got "
+                f"{tuple(values.shape)}; resize the images and the logits to one grid"
+            )

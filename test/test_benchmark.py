@@ -1,0 +1,116 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The benchmark: a baseline that computes the same, a workload as it says, and the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from models import random_model
+from numpy.typing import NDArray
+
+from gsvnet_model import VideoSegmenter
+from gsvnet_model.benchmark.published_arrangement import PublishedArrangement
+from gsvnet_model.benchmark.timing import boundary_share
+from gsvnet_model.benchmark.workload import Workload
+from gsvnet_model.cli import main
+from gsvnet_model.preprocessing import image_tensor
+
+
+def images(count: int, height: int = 96, width: int = 128) -> list[NDArray[np.uint8]]:
+    """Return smooth images that move."""
+    coarse = np.random.default_rng(0).integers(0, 255, (12, 40, 3), dtype=np.uint8)
+    wide = cv2.resize(coarse, (width + 2 * count, height), interpolation=cv2.INTER_CUBIC)
+    return [np.ascontiguousarray(wide[:, 2 * i : 2 * i + width]) for i in range(count)]
+
+
+def test_the_baseline_labels_as_the_stream_does() -> None:
+    """Same weights, same arithmetic: what differs is how it is arranged."""
+    model = random_model(grid_filter="bilinear")
+    published, stream = PublishedArrangement(model), VideoSegmenter(model, 3)
+    for index, image in enumerate(images(3)):
+        labels, confidence = published.step(image)
+        step = stream.step(image)
+        assert labels.dtype == confidence.dtype == np.uint8
+        if index:  # keyframes are published from the grid there
+            assert (labels == step.labels).mean() > 0.99
+            close = np.abs(confidence.astype(int) - step.confidence) < 24
+            assert close.mean() > 0.95
+    published.reset()
+    first, _ = published.step(images(1)[0])
+    assert np.array_equal(first, PublishedArrangement(model).step(images(1)[0])[0])
+
+
+def test_more_classes_keep_the_label_map(weights_path: Path) -> None:
+    image = images(1)[0]
+
+    def logits(num_classes: int) -> torch.Tensor:
+        workload = Workload((96, 128), num_classes, 1.0, weights_path, "cpu", "float32")
+        model = workload.model()
+        state = model.to_grid(model.segment(image_tensor(image, model.device)), (12, 16))
+        small = torch.randn(1, 3, 12, 16, generator=torch.Generator().manual_seed(0))
+        return torch.stack((state, model.propagate(state, small, small).intra_logits))  # type: ignore[arg-type]
+
+    narrow, wide = logits(11), logits(19)
+    torch.testing.assert_close(wide[:, :, :11], narrow, rtol=0, atol=1e-4)
+    torch.testing.assert_close(wide[:, :, 11:], narrow[:, :, :8] - 4, rtol=0, atol=1e-4)
+
+
+def test_fewer_classes_than_the_weights_have(weights_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected 11 classes or more"):
+        Workload((96, 128), 10, 1.0, weights_path, "cpu", "float32").model()
+
+
+def test_boundary_share() -> None:
+    labels = np.zeros((33, 33), np.uint8)
+    assert boundary_share(labels, 8) == 0
+    labels[:, 16:] = 1
+    assert boundary_share(labels, 8) == pytest.approx(1 / 4)
+
+
+def test_command(
+    weights_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = tmp_path / "figures.json"
+    arguments = ["benchmark", "--quick", "--weights", str(weights_path), "--json", str(path)]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "| propagated |" in printed
+    figures = json.loads(path.read_text())
+    assert figures["machine"]["torch"] == torch.__version__
+    (result,) = figures["results"]
+    assert set(result["timing"]["frames"]) == {
+        "keyframe",
+        "propagated",
+        "published keyframe",
+        "published propagated",
+    }
+    assert result["timing"]["frames"]["propagated"]["samples"] == 2
+    assert set(result["timing"]["stage_ms"]["keyframe"]) == {"prepare", "network", "labels"}
+    assert result["timing"]["throughput_ratio"]["1"] == 1
+    assert set(result["timing"]["speedup"]) == {"keyframe", "propagated"}
+    assert [entry["streams"] for entry in result["streams"]] == [2]
+    assert result["memory"]["peak_mb"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--intervals", "0"], "intervals of 1 or more"),
+        (["--streams", "0"], "streams of 1 or more"),
+        (["--repetitions", "0"], "at least one repetition"),
+    ],
+)
+def test_wrong_arguments(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["benchmark", *arguments]) == 2
+    assert message in capsys.readouterr().err

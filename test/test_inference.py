@@ -1,0 +1,178 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The fast propagation step against the networks called layer by layer."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.propagation.folding import folded
+from gsvnet_model.propagation.inference import PropagationInference
+from gsvnet_model.propagation.inference_rows import warp_rows
+from gsvnet_model.propagation.upsampled_convolution import UpsampledConvolution
+
+CLASSES = 7
+
+
+def network(**options: object) -> PropagationNetwork:
+    """Return random weights with batch norms that do something, as after training."""
+    torch.manual_seed(0)
+    config = PropagationConfig(CLASSES, **options)  # type: ignore[arg-type]
+    made = PropagationNetwork(config).eval().requires_grad_(False)
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for values, low, high in (
+                (module.running_mean, -0.5, 0.5),
+                (module.running_var, 0.5, 2.0),
+                (module.weight, 0.5, 1.5),
+                (module.bias, -0.5, 0.5),
+            ):
+                assert values is not None
+                values.uniform_(low, high)
+    if config.learned_kernels:
+        made.kernels.weight.normal_()
+    return made
+
+
+def inputs(batch: int, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return logits in patches as a segmentation has them, and two images."""
+    torch.manual_seed(1)
+    coarse = 6 * torch.randn(batch, CLASSES, 4, 5)
+    logits = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=True)
+    return logits, torch.randn(batch, 3, height, width), torch.randn(batch, 3, height, width)
+
+
+@pytest.mark.parametrize("size", [(1, 16, 24), (3, 13, 9), (1, 2, 2), (1, 90, 120)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"kernel_size": 5},
+        {"learned_kernels": True},
+        {"use_intra": False},
+        {"edge": "none"},
+        {"edge": "sigmoid"},
+        {"use_intra": False, "edge": "none", "kernel_size": 5, "learned_kernels": True},
+    ],
+    ids=str,
+)
+def test_float32_equals_the_network(options: dict[str, object], size: tuple[int, int, int]) -> None:
+    slow = network(**options)
+    values = inputs(*size)
+    expected, got = slow(*values), PropagationInference(slow, torch.float32)(*values)
+    # Sampling positions differ in rounding, and with them what noise of deviation 1 or more says
+    # there.
+    for name, tolerance in (
+        ("flow", 1e-6),
+        ("warped_logits", 5e-4),
+        ("warped_previous", 5e-4),
+        ("intra_logits", 1e-5),
+        ("edge", 0.0),
+        ("mixing", 5e-4 if slow.intra is None else 1e-5),
+        ("logits", 2e-3),
+    ):
+        slow_values, fast_values = getattr(expected, name), getattr(got, name)
+        if slow_values is None:
+            assert fast_values is None
+        else:
+            difference = (fast_values - slow_values).abs().max()
+            assert difference <= tolerance, (name, difference)
+
+
+def test_bfloat16_gives_the_same_labels_but_for_ties() -> None:
+    slow = network()
+    values = inputs(1, 64, 96)
+    expected = slow(*values).logits
+    got = PropagationInference(slow, torch.bfloat16)(*values).logits
+    assert got.dtype == torch.float32
+    best = expected.topk(2, dim=1).values
+    clear = best[:, 0] - best[:, 1] > 0.2
+    assert clear.float().mean() > 0.85
+    assert torch.equal(got.argmax(1)[clear], expected.argmax(1)[clear])
+
+
+def test_the_state_is_not_rounded_to_the_precision() -> None:
+    """Nine propagations of a bfloat16 state would drift; this one stays near the network's."""
+    slow = network()
+    fast = PropagationInference(slow, torch.bfloat16)
+    logits, current, previous = inputs(1, 32, 48)
+    expected = got = logits
+    for _ in range(9):
+        expected = slow(expected, current, previous).logits
+        got = fast(got, current, previous).logits
+    assert (expected.argmax(1) == got.argmax(1)).float().mean() > 0.97
+
+
+def test_threads_share_the_rows_without_a_trace() -> None:
+    fast = PropagationInference(network(), torch.float32)
+    values = inputs(2, 130, 128)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = fast(*values)
+        torch.set_num_threads(4)
+        together = fast(*values)
+    finally:
+        torch.set_num_threads(threads)
+    torch.testing.assert_close(together.logits, alone.logits, rtol=0, atol=1e-4)
+    with ThreadPoolExecutor(4) as streams:
+        for result in streams.map(lambda _: fast(*values).logits, range(8)):
+            torch.testing.assert_close(result, alone.logits, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e30, 1e30])
+def test_a_flow_that_is_no_place_fetches_zero(value: float) -> None:
+    flow = np.zeros((1, 2, 4, 5), np.float32)
+    flow[0, 0, 2, 3] = value
+    logits, image = np.ones((1, 2, 20), np.float32), np.ones((1, 3, 20), np.float32)
+    warped, warped_image = np.zeros((1, 2, 6, 7), np.float32), np.zeros((1, 3, 4, 5), np.float32)
+    labels = np.zeros((1, 4, 5), np.int32)
+    warp_rows(logits, image, flow, 1, warped, warped_image, labels, 0, 4)
+    assert warped[0, :, 3, 4].tolist() == [0, 0]
+    assert warped[0].sum() == 2 * 19
+    assert warped_image[0, :, 2, 3].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("size", [(7, 9), (8, 10), (1, 1), (4, 5), (13, 5)])
+def test_upsampled_convolution_is_both_steps_in_one(size: tuple[int, int]) -> None:
+    torch.manual_seed(2)
+    conv = nn.Conv2d(6, 5, 3, padding=1).requires_grad_(False)
+    small = torch.randn(2, 6, 4, 5)
+    large = F.interpolate(small, size, mode="bilinear", align_corners=True)
+    got = UpsampledConvolution(conv)(small, size)
+    torch.testing.assert_close(got, conv(large).relu(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Conv2d(2, 2, 3), nn.Conv2d(2, 2, 3, 2, 1), nn.Conv2d(2, 2, 1), nn.Linear(2, 2)],
+    ids=str,
+)
+def test_upsampled_convolution_takes_no_other_layer(layer: nn.Module) -> None:
+    with pytest.raises(ValueError, match="expected a 3x3 convolution"):
+        UpsampledConvolution(layer)
+
+
+def test_folding_leaves_no_batch_norm_and_the_original_as_it_was() -> None:
+    slow = network()
+    images = inputs(1, 16, 24)[1:]
+    before = slow.flow(*images)
+    fast = folded(slow.flow)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
+    torch.testing.assert_close(fast(*images), before, rtol=0, atol=1e-5)
+    assert torch.equal(slow.flow(*images), before)
+
+
+def test_shapes_that_do_not_fit_are_named() -> None:
+    fast = PropagationInference(network(), torch.float32)
+    logits, current, previous = inputs(1, 16, 24)
+    with pytest.raises(ValueError, match="logits: expected shape"):
+        fast(logits[:, 1:], current, previous)
+    with pytest.raises(ValueError, match="previous: expected shape"):
+        fast(logits, current, previous[..., 1:])

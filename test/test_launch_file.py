@@ -1,0 +1,108 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The launch file and the configuration beside it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import runpy
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+LAUNCH_FILE = ROOT / "launch" / "seg.launch.py"
+PROFILE = ROOT / "config" / "fastdds_shm.xml"
+
+
+def test_launch_file_imports_nothing_but_launch() -> None:
+    tree = ast.parse(LAUNCH_FILE.read_text())
+    modules = {
+        node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    }
+    foreign = {str(name).split(".")[0] for name in modules} - set(sys.stdlib_module_names)
+    assert foreign == {"launch", "launch_ros"}
+
+
+def test_profile_holds_large_images_and_reaches_other_machines() -> None:
+    namespace = {"dds": "http://www.eprosima.com"}
+    root = ElementTree.parse(PROFILE).getroot()
+    transports = {
+        found.findtext("dds:type", None, namespace): found.findtext(
+            "dds:segment_size", None, namespace
+        )
+        for found in root.iterfind(".//dds:transport_descriptor", namespace)
+    }
+    assert transports == {"SHM": str(64 * 2**20), "UDPv4": None}
+    participant = root.find(".//dds:participant", namespace)
+    assert participant is not None
+    assert participant.get("is_default_profile") == "true"
+    assert participant.findtext(".//dds:useBuiltinTransports", None, namespace) == "false"
+
+
+def test_rviz_shows_the_topics_reliably() -> None:
+    config = yaml.safe_load((ROOT / "config" / "segmentation.rviz").read_text())
+    displays = config["Visualization Manager"]["Displays"]
+    topics = {display["Topic"]["Value"]: display for display in displays}
+    assert set(topics) == {f"/segmentation/{name}" for name in ("overlay", "color", "confidence")}
+    for display in displays:
+        assert display["Class"] == "rviz_default_plugins/Image"
+        assert display["Topic"]["Reliability Policy"] == "Reliable"
+
+
+def started(**arguments: str) -> list[Any]:
+    """Return the actions that the launch file starts for these arguments."""
+    launch = pytest.importorskip("launch")
+    pytest.importorskip("launch_ros")
+    module = runpy.run_path(str(LAUNCH_FILE))
+    context = launch.LaunchContext()
+    for action in module["generate_launch_description"]().entities[:-1]:
+        name = action.name
+        context.launch_configurations[name] = arguments.pop(name, None) or "".join(
+            part.perform(context) for part in action.default_value
+        )
+    assert not arguments
+    return list(module["start"](context))
+
+
+def parameters_of(node: Any) -> list[Any]:
+    """Return the parameter sources of a node action, in order."""
+    return list(node._Node__parameters)
+
+
+def test_every_argument_is_described() -> None:
+    pytest.importorskip("launch_ros")
+    description = runpy.run_path(str(LAUNCH_FILE))["generate_launch_description"]()
+    names = []
+    for action in description.entities[:-1]:
+        assert len(action.description) > 10
+        names.append(action.name)
+    assert {
+        "image",
+        "image_transport",
+        "params_file",
+        "weights",
+        "device",
+        "namespace",
+        "use_sim_time",
+        "rviz",
+        "log_level",
+    } <= set(names)
+
+
+def test_arguments_win_only_when_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("launch_ros")
+    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE", raising=False)
+    assert len(started()) == 2
+    assert len(started(rviz="true")) == 3
+    monkeypatch.setitem(os.environ, "FASTDDS_DEFAULT_PROFILES_FILE", "mine.xml")
+    (node,) = started()
+    plain = len(parameters_of(node)[-1])
+    (node,) = started(weights="w.safetensors", use_sim_time="true")
+    assert len(parameters_of(node)[-1]) == plain + 2

@@ -1,0 +1,331 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""States of the node: bad weights, bad starts, pauses, and a clean end."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from diagnostic_msgs.msg import DiagnosticStatus
+from numpy.typing import NDArray
+from ros_process import (
+    START_S,
+    CameraPeer,
+    Peer,
+    image_message,
+    parameter_arguments,
+    pixels_of,
+    scene,
+    stamp_ns,
+    start_node,
+    values_of,
+)
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from sensor_msgs.msg import CompressedImage
+
+from gsvnet_model.checkpoint import load_model
+from gsvnet_model.segmenter import VideoSegmenter
+from gsvnet_ros.processes import LoggedProcess
+from gsvnet_ros.shared_memory import segments
+
+MANAGED = "/managed"
+"""Namespace of a node that waits for a lifecycle manager."""
+
+
+@pytest.fixture(scope="module")
+def managed(
+    ros: None, tmp_path_factory: pytest.TempPathFactory, weights_path: Path
+) -> Iterator[LoggedProcess]:
+    """A node that waits to be configured."""
+    process = start_node(
+        tmp_path_factory.mktemp("managed") / "log.txt",
+        {
+            "autostart": False,
+            "model.device": "cpu",
+            "model.precision": "float32",
+            "overlay.alhpa": 0.4,
+            "classes.database": "of a dumped parameter file",
+        },
+        MANAGED,
+    )
+    yield process
+    assert process.stop() == 0, process.log_tail()
+
+
+@pytest.fixture
+def manager(managed: LoggedProcess) -> Iterator[Peer]:
+    """A lifecycle manager; the node is unconfigured before and after."""
+    peer = Peer(MANAGED)
+    assert peer.state() == "unconfigured"
+    yield peer
+    if peer.state() == "active":
+        assert peer.change_state("deactivate")
+    if peer.state() == "inactive":
+        assert peer.change_state("cleanup")
+    peer.close()
+
+
+def write_missing(path: Path, good: Path) -> None:
+    """Leave no file at all."""
+
+
+def write_pickle(path: Path, good: Path) -> None:
+    path.write_bytes(pickle.dumps({"state_dict": [1, 2, 3]}))
+
+
+def write_torch(path: Path, good: Path) -> None:
+    torch.save({"weight": torch.zeros(3)}, path)
+
+
+def write_truncated(path: Path, good: Path) -> None:
+    path.write_bytes(good.read_bytes()[:100_000])
+
+
+def write_empty(path: Path, good: Path) -> None:
+    path.write_bytes(b"")
+
+
+def write_without_metadata(path: Path, good: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, path)
+
+
+def write_other_classes(path: Path, good: Path) -> None:
+    tensors = load_file(good)
+    name = next(name for name in tensors if name.endswith("bias") and len(tensors[name]) == 11)
+    tensors[name] = tensors[name][:10].clone()
+    with safe_open(good, framework="pt") as file:
+        save_file(tensors, path, file.metadata())
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        write_missing,
+        write_pickle,
+        write_torch,
+        write_truncated,
+        write_empty,
+        write_without_metadata,
+        write_other_classes,
+    ],
+)
+def test_bad_weights_are_a_failure_and_the_node_lives(
+    manager: Peer,
+    managed: LoggedProcess,
+    tmp_path: Path,
+    weights_path: Path,
+    write: Callable[[Path, Path], None],
+) -> None:
+    path = tmp_path / f"{write.__name__}.safetensors"
+    write(path, weights_path)
+    assert manager.set(model__weights=str(path)).successful
+    assert not manager.change_state("configure")
+    assert manager.state() == "unconfigured"
+    assert managed.exit_code is None
+    line = next(line for line in managed.log_tail(60).splitlines() if str(path) in line)
+    assert "cannot configure: " in line
+
+
+def test_unknown_parameter_is_told_with_the_nearest_name(
+    manager: Peer, managed: LoggedProcess
+) -> None:
+    told = [line for line in managed.log_tail(1000).splitlines() if "there is no" in line]
+    assert len(told) == 1
+    assert "'overlay.alhpa'; did you mean overlay.alpha?" in told[0]
+    assert "overlay.alhpa" not in manager.list_parameters()
+
+
+def test_device_that_is_not_there_is_a_failure(manager: Peer, weights_path: Path) -> None:
+    assert manager.set(model__weights=str(weights_path), model__device="cuda:99").successful
+    assert not manager.change_state("configure")
+    assert manager.set(model__device="cpu").successful
+    assert manager.change_state("configure")
+
+
+def test_states_serve_and_release(manager: Peer, weights_path: Path) -> None:
+    assert manager.set(model__weights=str(weights_path)).successful
+    assert manager.change_state("configure")
+    assert f"{MANAGED}/segmentation/mask" in topics(manager)
+    assert manager.node.count_subscribers(f"{MANAGED}/image") == 0
+    assert manager.change_state("activate")
+    camera = CameraPeer(namespace=MANAGED)
+    try:
+        camera.warm_up(image_message(scene(0)))
+        assert manager.change_state("deactivate")
+        manager.wait(lambda: manager.node.count_subscribers(f"{MANAGED}/image") == 0)
+        camera.spin(0.5)
+        camera.masks.clear()
+        camera.send(image_message(scene(0)))
+        camera.spin(0.5)
+        assert not camera.masks
+        assert manager.change_state("activate")
+        camera.warm_up(image_message(scene(0)))
+        assert manager.change_state("deactivate")
+    finally:
+        camera.close()
+    assert manager.change_state("cleanup")
+    manager.wait(lambda: f"{MANAGED}/segmentation/mask" not in topics(manager))
+    assert manager.state() == "unconfigured"
+    assert manager.set(frames__policy="all").successful
+    assert manager.set(frames__policy="latest").successful
+
+
+def test_policy_all_serves_every_frame_in_order(manager: Peer, weights_path: Path) -> None:
+    assert manager.set(model__weights=str(weights_path), frames__policy="all").successful
+    assert manager.change_state("configure")
+    assert manager.change_state("activate")
+    camera = CameraPeer(namespace=MANAGED)
+    try:
+        camera.warm_up(image_message(scene(0)))
+        camera.masks.clear()
+        sent = [camera.send(image_message(scene(index))) for index in range(20)]
+        camera.wait(lambda: len(camera.masks) >= 20)
+        assert [stamp_ns(mask.header) for mask in camera.masks] == sent
+    finally:
+        camera.close()
+        manager.change_state("deactivate")
+        manager.change_state("cleanup")
+        assert manager.set(frames__policy="latest").successful
+
+
+def test_compressed_images_are_served(manager: Peer, weights_path: Path) -> None:
+    assert manager.set(model__weights=str(weights_path), image_transport="compressed").successful
+    assert manager.change_state("configure")
+    assert manager.change_state("activate")
+    camera = CameraPeer(compressed=True, namespace=MANAGED)
+    try:
+        message = compressed_message(scene(1))
+        camera.warm_up(message)
+        camera.reset()
+        mask, _, _ = camera.exchange(message)
+        library = VideoSegmenter(load_model(weights_path, "cpu", "float32"))
+        np.testing.assert_array_equal(pixels_of(mask), library.step(scene(1)).labels)
+        before = camera.counts()
+        sent = camera.sent
+        random = np.random.default_rng(5)
+        for _ in range(500):
+            camera.send(mutated(message, random))
+            camera.spin(0.002)
+        camera.exchange(message)
+
+        def adds_up() -> bool:
+            after = camera.counts()
+            return after["sent"] - before["sent"] == camera.sent - sent
+
+        camera.wait(adds_up)
+        after = camera.counts()
+        assert after["sent"] == after["served"] + after["dropped"]
+        assert after["dropped"] > before["dropped"]
+        assert "dropped.failed" not in after
+    finally:
+        camera.close()
+        manager.change_state("deactivate")
+        manager.change_state("cleanup")
+        assert manager.set(image_transport="raw").successful
+
+
+def compressed_message(image: NDArray[np.uint8]) -> CompressedImage:
+    """Return an RGB image as PNG, so that nothing is lost."""
+    _, png = cv2.imencode(".png", image[..., ::-1])
+    message = CompressedImage(format="png")
+    message.data.frombytes(png.tobytes())
+    return message
+
+
+def mutated(sample: CompressedImage, random: np.random.Generator) -> CompressedImage:
+    """Return a copy that is truncated, overwritten in places, or of another format."""
+    data = bytearray(sample.data.tobytes())
+    kind = int(random.integers(4))
+    if kind == 0:
+        data = data[: int(random.integers(0, len(data)))]
+    elif kind == 1:
+        data = bytearray(random.bytes(int(random.integers(0, 500))))
+    else:
+        for _ in range(int(random.integers(1, 30))):
+            data[int(random.integers(0, len(data)))] = int(random.integers(0, 256))
+    message = CompressedImage(format=str(random.choice(["png", "jpeg", "", "ü" * 99])))
+    message.data.frombytes(bytes(data))
+    return message
+
+
+def topics(peer: Peer) -> set[str]:
+    """Return the names of all topics."""
+    return {name for name, _ in peer.node.get_topic_names_and_types()}
+
+
+def test_pause_counts_its_frames_and_starts_anew(camera: CameraPeer) -> None:
+    camera.exchange(image_message(scene(0)))
+    before = camera.counts()
+    camera.enable(False)
+    camera.masks.clear()
+    for index in range(3):
+        camera.send(image_message(scene(index)))
+        camera.spin(0.1)
+    after = camera.counts()
+    assert not camera.masks
+    assert after["dropped.paused"] - before.get("dropped.paused", 0) == 3
+    camera.enable(True)
+    _, _, status = camera.exchange(image_message(scene(0)))
+    assert (status["is_keyframe"], status["keyframe_reason"]) == ("true", "enabled")
+
+
+def test_silent_camera_is_stale(camera: CameraPeer) -> None:
+    camera.exchange(image_message(scene(0)))
+
+    def level() -> bytes:
+        camera.diagnostics.clear()
+        camera.wait(lambda: len(camera.diagnostics) > 2)  # two nodes publish there
+        return bytes(status_of(camera, "segmentation: camera").level)
+
+    camera.wait(lambda: level() == DiagnosticStatus.STALE)
+    assert values_of(status_of(camera, "segmentation"))["state"] == "active"
+
+
+def status_of(camera: CameraPeer, name: str) -> DiagnosticStatus:
+    """Return the latest diagnostic status of this name."""
+    statuses = [status for array in camera.diagnostics for status in array.status]
+    return next(status for status in reversed(statuses) if status.name == name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (parameter_arguments({"keyframe.interval": 0, "overlay.alpha": 3}), "keyframe.interval"),
+        (["--ros-args", "--params-file", "/nowhere.yaml"], "/nowhere.yaml"),
+    ],
+)
+def test_bad_start_ends_with_one_message(arguments: list[str], why: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "gsvnet_ros.segmentation_node", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
+    )
+    assert ended.returncode == 1
+    (line,) = (line for line in ended.stderr.splitlines() if "cannot start" in line)
+    assert why in line
+    assert "Traceback" not in ended.stderr
+
+
+def test_interrupt_ends_cleanly_and_leaves_no_shared_memory(
+    ros: None, tmp_path: Path, weights_path: Path
+) -> None:
+    before = segments()
+    process = start_node(tmp_path / "log.txt", {"model.weights": str(weights_path)}, "/interrupted")
+    peer = CameraPeer(namespace="/interrupted")
+    try:
+        peer.warm_up(image_message(scene(0)))
+    finally:
+        peer.close()
+    assert process.stop() == 0, process.log_tail(100)
+    assert "Traceback" not in process.log_tail(100)
+    assert segments() <= before
