@@ -3,35 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-_Parameters = ParamSpec("_Parameters")
-_Result = TypeVar("_Result")
+from gsvnet_model.compiled_rows import compiled
 
 
-def _compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Compile `function` at its first call, keeping the machine code on disk where possible.
-
-    The cache goes to `NUMBA_CACHE_DIR` if that is set, else to `__pycache__` beside this file,
-    else (package installed read-only) to the user's cache directory. Where none can be written,
-    numba raises at decoration; the function is then compiled once per process.
-    """
-    # Of fast math only multiply-add: the other flags would let NaN tests be optimised away.
-    # No `parallel=True`: numba's threading layer is one per process, and the one that is always
-    # there (workqueue) aborts the process when two Python threads enter it at once. A kernel
-    # that only releases the GIL can be called from any number of threads.
-    try:
-        return numba.njit(cache=True, nogil=True, fastmath={"contract"})(function)
-    except RuntimeError:
-        return numba.njit(nogil=True, fastmath={"contract"})(function)
-
-
-@_compiled
+@compiled
 def _blend(
     planes: NDArray[np.float32], k: int, top: int, bottom: int, down: float, column: int
 ) -> float:
@@ -41,14 +19,14 @@ def _blend(
     return above + down * (below - above)
 
 
-@_compiled
+@compiled
 def _level(probability: float) -> np.uint8:
     """Return floor(255 p), 0 for NaN."""
     scaled = np.float32(255) * probability
     return np.uint8(scaled) if scaled > 0 else np.uint8(0)
 
 
-@_compiled
+@compiled
 def fill_label_rows(
     logits: NDArray[np.float32],
     probabilities: NDArray[np.float32],

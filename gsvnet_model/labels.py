@@ -9,11 +9,7 @@ only where the winner changes, elsewhere the image is worked through in bands of
 from __future__ import annotations
 
 import functools
-import itertools
-import os
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import torch
@@ -21,47 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_model.classes import MAX_CLASSES
+from gsvnet_model.compiled_rows import corner_aligned, fill_rows
 from gsvnet_model.label_rows import fill_label_rows
+
+_Axis: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""For each pixel of an axis the cell at or before it and how far it is on to the next."""
 
 _PIXELS_PER_THREAD = 1 << 18
 """Smaller images are not worth waking a second thread."""
 
 _BAND_VALUES = 1 << 22
 """Interpolated logits per band of rows: 16 MiB, and about four times that at the peak."""
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Where the pixels of one image axis lie on the grid's axis.
-
-    Attributes:
-        grid_size: length of the grid's axis.
-        lower: (size,) int64, the grid cell at or before each pixel, 0..grid_size-1.
-        weight: (size,) float32 in 0..1, how far the pixel is from there to the next cell.
-    """
-
-    grid_size: int
-    lower: NDArray[np.int64]
-    weight: NDArray[np.float32]
-
-    @classmethod
-    def align_corners(cls, grid_size: int, size: int) -> _Axis:
-        """Lay `size` pixels over `grid_size` cells, first on first and last on last.
-
-        Convention:
-            Pixel i lies at i * (grid_size - 1) / (size - 1) cells; a single pixel at 0. In
-            float32 like torch.nn.functional.interpolate, so that the labels are the same.
-        """
-        scale = np.float32(grid_size - 1) / np.float32(size - 1) if size > 1 else np.float32(0)
-        position = scale * np.arange(size, dtype=np.float32)
-        lower = np.minimum(position.astype(np.int64), grid_size - 1)
-        weight = np.clip(position - lower.astype(np.float32), np.float32(0), np.float32(1))
-        return cls(grid_size, lower, weight)
-
-    def first_pixels(self) -> NDArray[np.uint64]:
-        """Return (grid_size + 1,): the first pixel at or after each cell, then the size."""
-        cells = np.arange(self.grid_size + 1)
-        return np.searchsorted(self.lower, cells).astype(np.uint64)
 
 
 def labels_and_confidence(
@@ -107,7 +73,7 @@ def labels_and_confidence(
     if height < 1 or width < 1:
         raise ValueError(f"expected an image size of 1 x 1 or more, got {height} x {width}")
     values = logits.detach().to(torch.float32)
-    rows, columns = _Axis.align_corners(grid_height, height), _Axis.align_corners(grid_width, width)
+    rows, columns = corner_aligned(grid_height, height), corner_aligned(grid_width, width)
     if values.device.type == "cpu":
         return _by_compiled_loop(values.contiguous(), rows, columns)
     return _by_bands(values, rows, columns)
@@ -117,34 +83,25 @@ def _by_compiled_loop(
     logits: Tensor, rows: _Axis, columns: _Axis
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Label on the CPU; see `labels_and_confidence`. Logits are float32 and contiguous."""
-    height, width = len(rows.lower), len(columns.lower)
+    (above, down), (left, across) = rows, columns
+    height, width = len(above), len(left)
     labels = np.empty((height, width), np.uint8)
     confidence = np.empty((height, width), np.uint8)
+    # For each cell of a row the first pixel at or after it, and the width at the end.
+    first_pixels = np.searchsorted(left, np.arange(logits.shape[2] + 1)).astype(np.uint64)
     fill = functools.partial(
         fill_label_rows,
         logits.numpy(),
         torch.softmax(logits, 0).numpy(),
-        rows.lower,
-        rows.weight,
-        columns.first_pixels(),
-        columns.weight,
+        above,
+        down,
+        first_pixels,
+        across,
         labels=labels,
         confidence=confidence,
     )
-    # As many threads as torch was told to use, this one among them.
-    parts = min(torch.get_num_threads(), 1 + height * width // _PIXELS_PER_THREAD, height)
-    bounds = [height * part // parts for part in range(parts + 1)]
-    own, *rest = itertools.pairwise(bounds)
-    others = [_threads().submit(fill, start=start, stop=stop) for start, stop in rest]
-    fill(start=own[0], stop=own[1])
-    for other in others:
-        other.result()
+    fill_rows(fill, height, 1 + height * width // _PIXELS_PER_THREAD)
     return labels, confidence
-
-
-@functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="labels")
 
 
 def _by_bands(
@@ -154,11 +111,11 @@ def _by_bands(
     num_classes, grid_height, grid_width = logits.shape
     device = logits.device
     probabilities = torch.softmax(logits, 0)
-    all_top = torch.from_numpy(rows.lower).to(device)
-    all_down = torch.from_numpy(rows.weight).to(device)
-    left = torch.from_numpy(columns.lower).to(device)
+    all_top = torch.from_numpy(rows[0]).to(device)
+    all_down = torch.from_numpy(rows[1]).to(device)
+    left = torch.from_numpy(columns[0]).to(device)
     right = (left + 1).clamp(max=grid_width - 1)
-    across = torch.from_numpy(columns.weight).to(device)
+    across = torch.from_numpy(columns[1]).to(device)
     labels = torch.empty((len(all_top), len(left)), dtype=torch.uint8, device=device)
     confidence = torch.empty_like(labels)
     step = max(1, _BAND_VALUES // (num_classes * len(left)))

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsvnet_model.classes import ClassTable
+from gsvnet_model.folding import folded
+from gsvnet_model.freed_memory import keep_freed_memory
 from gsvnet_model.preprocessing import GRID_FILTERS, GridFilter, Normalisation, keyframe_image
 from gsvnet_model.propagation import PropagationNetwork, PropagationOutput
 from gsvnet_model.propagation.inference import PropagationInference
@@ -65,7 +67,7 @@ class SegmentationModel:
         keyframe: the keyframe network.
         propagation: the propagation network, of as many classes.
         info: what belongs to the weights.
-        device: where both run; the networks are copied there.
+        device: where both run; the networks are copied there, batch normalisation folded.
         precision: dtype of the convolutions. The propagated state, its warp and its mixing are
             always float32, because the state is fed back from frame to frame.
 
@@ -89,9 +91,10 @@ class SegmentationModel:
         self.info = info
         self.device = device or torch.device("cpu")
         self.precision = precision
-        self.keyframe = copy.deepcopy(keyframe).to(self.device, precision)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.keyframe = folded(keyframe).to(self.device, precision)
         self.keyframe.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.keyframe.eval().requires_grad_(False)
         self.propagation = copy.deepcopy(propagation).to(self.device)
         self.propagation.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.propagation.eval().requires_grad_(False)

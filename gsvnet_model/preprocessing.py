@@ -38,12 +38,12 @@ class Normalisation:
 
     @classmethod
     def swiftnet(cls) -> Normalisation:
-        """Return the constants of the published SwiftNet (method Sec. 1.1)."""
+        """Return the constants of the published SwiftNet."""
         return cls((73.15, 82.90, 72.3), (47.67, 48.49, 47.73))
 
     @classmethod
     def imagenet(cls) -> Normalisation:
-        """Return ImageNet's constants, which the published BiSeNet uses (method Sec. 1.2)."""
+        """Return ImageNet's constants, which the published BiSeNet uses."""
         return cls((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
     def apply(self, image: Tensor) -> Tensor:
@@ -53,8 +53,8 @@ class Normalisation:
         return (image.float() - mean) / std
 
 
-def image_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Return an (H, W, 3) uint8 image as a (1, 3, H, W) uint8 tensor in channels-last memory.
+def image_tensor(image: NDArray[np.uint8] | NDArray[np.float32], device: torch.device) -> Tensor:
+    """Return an (H, W, 3) image as a (1, 3, H, W) tensor of its type in channels-last memory.
 
     On the CPU the tensor is a view of the image: nothing is copied.
     """

@@ -171,6 +171,10 @@ def main() -> int:
         return 1
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:
+        # rclpy raises this where the context is shut down between its check and its wait.
+        if rclpy.ok():
+            raise
     finally:
         rclpy.try_shutdown()
     return 0

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,12 +89,12 @@ class CameraStream:
         except BadImage as error:
             self._drop(error.reason, str(error))
         # One bad frame must not end the node, whatever the networks or a driver raise.
-        except Exception as error:
+        except Exception:
             if not self._node.context.ok():
                 self.counts.drop("stopped")
                 return
             self._segmenter.reset()
-            self._drop("failed", f"{type(error).__name__}: {error}")
+            self._drop("failed", traceback.format_exc())
 
     def _serve(self, frame: ReceivedFrame, now: FrameSettings) -> None:
         started = time.perf_counter()

@@ -151,6 +151,7 @@ def _demo(options: argparse.Namespace) -> None:
             recording.close()
     _write_figures(output / "figures.json", run_options, run, figures, accuracy)
     _print_report(output, figures, accuracy)
+    run.check_end()
 
 
 def _open(options: argparse.Namespace) -> tuple[ImageSource | None, RunOptions]:

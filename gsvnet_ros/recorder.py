@@ -121,6 +121,10 @@ def main() -> int:
             rclpy.spin(recorder)
         except (KeyboardInterrupt, ExternalShutdownException):
             pass
+        except RuntimeError:
+            # rclpy raises this where the context is shut down between its check and its wait.
+            if rclpy.ok():
+                raise
         finally:
             rclpy.try_shutdown()
         stamps = recording.labelled_stamps()

@@ -115,7 +115,8 @@ class SegmentationNode(LifecycleNode):
             stream.outputs.publish_classes(classes, settings)
         if vision_msgs() is None:
             self.get_logger().info(
-                "vision_msgs is not installed: no ~/label_info, the classes are on ~/class_map"
+                "vision_msgs is not installed: no ~/label_info, the classes are on ~/class_map",
+                once=True,
             )
         self.get_logger().info(
             f"configured: {model.info.keyframe_network}, {classes.table.num_classes} classes, "

@@ -11,9 +11,10 @@ import os
 from pathlib import Path, PurePosixPath
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.launch_context import LaunchContext
+from launch.launch_description import LaunchDescription
+from launch.launch_description_entity import LaunchDescriptionEntity
 from launch_ros.actions import Node
-
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 CONFIG = Path(__file__).parent.parent / "config"
 PROFILES_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"

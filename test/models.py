@@ -19,7 +19,8 @@ class TinyKeyframeNetwork(nn.Module):
         self.conv = nn.Conv2d(3, num_classes, 7, 4, 3)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.conv(image)
+        logits: Tensor = self.conv(image)
+        return logits
 
 
 def random_model(seed: int = 0, **info: object) -> SegmentationModel:

@@ -29,7 +29,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from gsvnet_ros.processes import LoggedProcess
 
-START_S = 90.0
+START_S = 240.0
 ANSWER_S = 20.0
 FRAME_PERIOD_NS = 33_000_000
 INTERVAL = 3

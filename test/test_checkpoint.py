@@ -138,7 +138,7 @@ def test_info_guards() -> None:
     info = ModelInfo("tiny", CAMVID, Normalisation.swiftnet())
     for wrong in ({"input_scale": 0.0}, {"grid_stride": 7}, {"grid_filter": "cubic"}):
         with pytest.raises(ValueError, match="expected"):
-            dataclasses.replace(info, **wrong)  # type: ignore[arg-type]
+            dataclasses.replace(info, **wrong)
 
 
 def test_shipped_weights_load() -> None:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gsvnet_model.folding import folded
+from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.propagation.folding import folded
 from gsvnet_model.propagation.inference import PropagationInference
 from gsvnet_model.propagation.inference_rows import warp_rows
 from gsvnet_model.propagation.upsampled_convolution import UpsampledConvolution
@@ -25,6 +26,14 @@ def network(**options: object) -> PropagationNetwork:
     torch.manual_seed(0)
     config = PropagationConfig(CLASSES, **options)  # type: ignore[arg-type]
     made = PropagationNetwork(config).eval().requires_grad_(False)
+    normalise_somehow(made)
+    if config.learned_kernels:
+        made.kernels.weight.normal_()
+    return made
+
+
+def normalise_somehow(made: nn.Module) -> None:
+    """Give batch norms random statistics and weights."""
     for module in made.modules():
         if isinstance(module, nn.BatchNorm2d):
             for values, low, high in (
@@ -34,10 +43,7 @@ def network(**options: object) -> PropagationNetwork:
                 (module.bias, -0.5, 0.5),
             ):
                 assert values is not None
-                values.uniform_(low, high)
-    if config.learned_kernels:
-        made.kernels.weight.normal_()
-    return made
+                values.detach().uniform_(low, high)
 
 
 def inputs(batch: int, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -167,6 +173,39 @@ def test_folding_leaves_no_batch_norm_and_the_original_as_it_was() -> None:
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
     torch.testing.assert_close(fast(*images), before, rtol=0, atol=1e-5)
     assert torch.equal(slow.flow(*images), before)
+
+
+@pytest.mark.parametrize("name", ["swiftnet_r18", "bisenet_r18"])
+def test_folded_keyframe_networks_give_the_same_logits(name: str) -> None:
+    torch.manual_seed(3)
+    slow = build_keyframe_network(name, CLASSES).eval().requires_grad_(False)
+    normalise_somehow(slow)
+    fast = folded(slow)
+    count = [
+        sum(isinstance(module, nn.BatchNorm2d) for module in made.modules())
+        for made in (slow, fast)
+    ]
+    assert count[1] < count[0] / 2
+    image = torch.randn(1, 3, 64, 96)
+    expected = slow(image)
+    tolerance = 1e-4 * float(expected.abs().max())
+    torch.testing.assert_close(fast(image), expected, rtol=0, atol=tolerance)
+
+
+def test_a_normalisation_before_its_convolution_is_not_folded() -> None:
+    class PreActivation(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 3, padding=1)
+            self.norm = nn.BatchNorm2d(4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(torch.relu(self.norm(x)))  # type: ignore[no-any-return]
+
+    slow = PreActivation().eval().requires_grad_(False)
+    normalise_somehow(slow)
+    x = torch.randn(1, 4, 5, 6)
+    assert torch.equal(folded(slow)(x), slow(x))
 
 
 def test_shapes_that_do_not_fit_are_named() -> None:

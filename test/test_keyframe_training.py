@@ -17,6 +17,7 @@ from gsvnet_model.street_drive import StreetDrive
 from gsvnet_model.training import keyframe as training
 from gsvnet_model.training.keyframe import KeyframeRecipe, Phase, train_keyframe
 from gsvnet_model.training.recipe import read_recipe
+from gsvnet_model.training.run import Run, WeightAverage
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -58,17 +59,17 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
     class CutError(Exception):
         pass
 
-    update = training.WeightAverage.update
+    update = WeightAverage.update
 
-    def cut_after_four(self: training.WeightAverage, network: torch.nn.Module) -> None:
+    def cut_after_four(self: WeightAverage, network: torch.nn.Module) -> None:
         if self.updates == 4:
             raise CutError
         update(self, network)
 
-    monkeypatch.setattr(training.WeightAverage, "update", cut_after_four)
+    monkeypatch.setattr(WeightAverage, "update", cut_after_four)
     with pytest.raises(CutError):
         train_keyframe(recipe(6), data, tmp_path / "cut", device)
-    monkeypatch.setattr(training.WeightAverage, "update", update)
+    monkeypatch.setattr(WeightAverage, "update", update)
     resumed = train_keyframe(recipe(6), data, tmp_path / "cut", device)
     for name, value in whole.items():
         assert torch.allclose(value.float(), resumed[name].float(), rtol=1e-3, atol=1e-4), name
@@ -77,7 +78,7 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
 def test_the_loss_falls(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "_SAVE_EVERY", 6)
     train_keyframe(recipe(24), data, tmp_path, torch.device("cpu"))
-    losses = [line["loss"] for line in training.Run(tmp_path).read_log()]
+    losses = [line["loss"] for line in Run(tmp_path).read_log()]
     assert losses[-1] < 0.8 * losses[0]
     assert (tmp_path / "curves.png").exists()
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from gsvnet_model import label_rows, labels
+from gsvnet_model import labels
 from gsvnet_model.classes import MAX_CLASSES
+from gsvnet_model.compiled_rows import compiled, corner_aligned
 from gsvnet_model.labels import labels_and_confidence
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -31,8 +32,8 @@ def by_bands(logits: Tensor, height: int, width: int) -> Arrays:
     """Take the path of other devices with CPU tensors."""
     return labels._by_bands(
         logits.float(),
-        labels._Axis.align_corners(logits.shape[1], height),
-        labels._Axis.align_corners(logits.shape[2], width),
+        corner_aligned(logits.shape[1], height),
+        corner_aligned(logits.shape[2], width),
     )
 
 
@@ -193,7 +194,7 @@ def test_compiles_where_no_cache_can_be_written(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(RuntimeError, match="no locator"):
         numba.njit(cache=True)(double)
-    assert label_rows._compiled(double)(21) == 42
+    assert compiled(double)(21) == 42
 
 
 def test_is_much_faster_than_interpolating_every_class() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import rclpy
+from rclpy.serialization import serialize_message
 from ros_process import (
     FRAME_PERIOD_NS,
     INTERVAL,
@@ -196,6 +197,29 @@ def test_mutated_images_are_served_or_counted(camera: CameraPeer) -> None:
     assert changes["served"] + changes["dropped"] == 500
     assert "dropped.failed" not in changes
     camera.exchange(image_message(scene(0)), timeout_s=SERVED_AGAIN_S)
+
+
+def test_bytes_that_are_no_message_are_counted(camera: CameraPeer) -> None:
+    random = np.random.default_rng(13)
+    good = serialize_message(image_message(scene(0)))
+
+    def storm() -> None:
+        for number in range(100):
+            data = bytearray(good)
+            if number % 3 == 0:
+                data = data[: int(random.integers(0, len(data)))]
+            elif number % 3 == 1:
+                data = bytearray(random.bytes(int(random.integers(0, 400))))
+            else:
+                for _ in range(10):
+                    data[int(random.integers(0, 80))] = int(random.integers(0, 256))
+            camera.images.publish(bytes(data))
+            camera.spin(0.005)
+        camera.exchange(image_message(scene(0)), timeout_s=SERVED_AGAIN_S)
+
+    changes = drops(camera, storm)
+    assert changes["sent"] == 101
+    assert changes["served"] + changes["dropped"] == 101
 
 
 def mutated(sample: Image, random: np.random.Generator) -> Image:

@@ -27,6 +27,7 @@ from ros_process import (
     start_node,
     values_of,
 )
+from rosgraph_msgs.msg import Clock
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sensor_msgs.msg import CompressedImage
@@ -230,6 +231,53 @@ def test_compressed_images_are_served(manager: Peer, weights_path: Path) -> None
         manager.change_state("deactivate")
         manager.change_state("cleanup")
         assert manager.set(image_transport="raw").successful
+
+
+def test_simulated_time_may_stop_and_go_back(manager: Peer, weights_path: Path) -> None:
+    clock = manager.node.create_publisher(Clock, "/clock", 10)
+    start_s = 1000
+
+    def tick(seconds: int) -> None:
+        message = Clock()
+        message.clock.sec = seconds
+        clock.publish(message)
+
+    assert manager.set(model__weights=str(weights_path), use_sim_time=True).successful
+    assert manager.change_state("configure")
+    assert manager.change_state("activate")
+    camera = CameraPeer(namespace=MANAGED)
+
+    def report() -> tuple[int, DiagnosticStatus]:
+        camera.diagnostics.clear()
+        name = "managed/segmentation"
+        camera.wait(lambda: any(array.status[0].name == name for array in camera.diagnostics))
+        array = next(array for array in camera.diagnostics if array.status[0].name == name)
+        return array.header.stamp.sec, array.status[1]
+
+    def clock_arrived() -> bool:
+        tick(start_s)
+        return report()[0] == start_s
+
+    try:
+        manager.wait(clock_arrived)
+        camera.warm_up(image_message(scene(0)))
+        stamp = start_s * 10**9
+        camera.exchange(image_message(scene(0)), stamp)
+        _, _, status = camera.exchange(image_message(scene(1)), stamp + 1_000_000)
+        assert float(status["latency_ms"]) == pytest.approx(-1.0)
+        camera.spin(1.5)  # longer than a camera may be silent, but the clock stands still
+        assert report()[1].level == DiagnosticStatus.OK
+        tick(start_s - 10)
+        _, _, status = camera.exchange(image_message(scene(0)), stamp - 10 * 10**9)
+        assert status["keyframe_reason"] == "stamp_back"
+        manager.wait(lambda: report()[0] == start_s - 10)
+        assert report()[1].level == DiagnosticStatus.OK
+        tick(start_s - 5)
+        manager.wait(lambda: report()[1].level == DiagnosticStatus.STALE)
+    finally:
+        camera.close()
+        manager.node.destroy_publisher(clock)
+        assert manager.set(use_sim_time=False).successful
 
 
 def compressed_message(image: NDArray[np.uint8]) -> CompressedImage:

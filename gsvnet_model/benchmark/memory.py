@@ -14,7 +14,7 @@ import torch
 from gsvnet_model.benchmark.workload import Workload
 from gsvnet_model.segmenter import VideoSegmenter
 
-_INTERVALS = 3
+_INTERVALS = 6
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class MemoryFigures:
     """Memory in MB of 1e6 bytes.
 
     Attributes:
-        peak_mb: highest use during three keyframe intervals.
-        growth_mb: how much of that came after the first of them.
+        peak_mb: highest use during six keyframe intervals.
+        growth_mb: how much of that came in the second half of them.
     """
 
     peak_mb: float
@@ -60,7 +60,7 @@ def _measure(workload: Workload, interval: int, threads: int) -> MemoryFigures:
         for image in images:
             segmenter.step(image)
         peaks.append(torch.cuda.max_memory_allocated() if on_gpu else _resident_bytes("VmHWM"))
-    return MemoryFigures((peaks[-1] - before) / 1e6, (peaks[-1] - peaks[0]) / 1e6)
+    return MemoryFigures((peaks[-1] - before) / 1e6, (peaks[-1] - peaks[_INTERVALS // 2 - 1]) / 1e6)
 
 
 def _resident_bytes(field: str) -> int:

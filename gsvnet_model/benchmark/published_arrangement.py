@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,11 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model import ModelInfo
 from gsvnet_model.preprocessing import grid_size, image_tensor, keyframe_image
+from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.propagation.flow import flow_on_grid
-
-_Network = TypeVar("_Network", bound=nn.Module)
 
 
 class PublishedArrangement:
@@ -24,16 +22,25 @@ class PublishedArrangement:
 
     float32, layer by layer; the kernel bank as a 3-D convolution that makes every filtered map;
     all logits interpolated to full size before argmax and softmax. Keyframes are published from
-    the grid (method Sec. 2.1).
+    the grid of the released code.
 
     Args:
-        model: whose networks and constants are used, on the model's device.
+        keyframe: the keyframe network as trained, float32.
+        propagation: the propagation network as trained.
+        info: what belongs to the weights.
+        device: where both run; the networks are copied there.
     """
 
-    def __init__(self, model: SegmentationModel) -> None:
-        self._info, self._device = model.info, model.device
-        self._keyframe = _row_major(copy.deepcopy(model.keyframe).float())
-        self._network = _row_major(copy.deepcopy(model.propagation))
+    def __init__(
+        self,
+        keyframe: nn.Module,
+        propagation: PropagationNetwork,
+        info: ModelInfo,
+        device: torch.device,
+    ) -> None:
+        self._info, self._device = info, device
+        self._keyframe = copy.deepcopy(keyframe).to(device).eval()
+        self._network = copy.deepcopy(propagation).to(device).eval()
         self._logits: Tensor | None = None
         self._previous: Tensor | None = None
 
@@ -89,12 +96,6 @@ class PublishedArrangement:
             maps.append(cues[:, None])
         mixed: Tensor = (mixing[:, :, None] * torch.cat(maps, dim=1)).sum(dim=1)
         return mixed
-
-
-def _row_major(network: _Network) -> _Network:
-    """Undo the channels-last layout of the model's weights."""
-    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return network
 
 
 def _resized(values: Tensor, size: tuple[int, int]) -> Tensor:

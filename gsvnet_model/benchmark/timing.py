@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gsvnet_model.benchmark.published_arrangement import PublishedArrangement
+from gsvnet_model.freed_memory import freed_memory_given_back
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.segmenter import VideoSegmenter
 
@@ -76,6 +77,7 @@ class StreamFigures:
 
 def time_frames(
     model: SegmentationModel,
+    published: PublishedArrangement,
     images: Sequence[NDArray[np.uint8]],
     intervals: Sequence[int],
     repetitions: int,
@@ -85,20 +87,21 @@ def time_frames(
 
     Args:
         model: the weights.
+        published: the baseline, of the same weights.
         images: consecutive frames, as many as the largest interval and `MIN_IMAGES` at least.
         intervals: keyframe intervals to step through whole; 1, per-frame segmentation, is added.
         repetitions: how often; one more goes first and does not count.
         clock: "wall" time, or "cpu" time of all threads for a machine that is not quiet.
     """
     now = time.perf_counter if clock == "wall" else time.process_time
-    published = PublishedArrangement(model)
     samples: list[_Repetition] = []
     for _ in range(1 + repetitions):
         sample = _Repetition(now)
         for interval in sorted({1, *intervals}):
             count = _PER_FRAME_IMAGES if interval == 1 else interval
             sample.step(model, images[:count], interval)
-        sample.step_published(published, images[:MIN_IMAGES])
+        with freed_memory_given_back():
+            sample.step_published(published, images[:MIN_IMAGES])
         samples.append(sample)
     segmenter = VideoSegmenter(model, 2)
     labels = [segmenter.step(image).labels for image in images[:2]]

@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from gsvnet_model.benchmark.published_arrangement import PublishedArrangement
 from gsvnet_model.checkpoint import default_weights, read_networks
 from gsvnet_model.classes import ClassTable
 from gsvnet_model.device import choose_device, choose_precision
-from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model import ModelInfo, SegmentationModel
 from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.sources import BUILT_IN, open_source
 
@@ -44,7 +45,16 @@ class Workload:
     precision: str
 
     def model(self) -> SegmentationModel:
-        """Return the model.
+        """Return the model; see `networks`."""
+        device = choose_device(self.device)
+        return SegmentationModel(*self.networks(), device, choose_precision(self.precision, device))
+
+    def published_arrangement(self) -> PublishedArrangement:
+        """Return the baseline of the same weights on the same device."""
+        return PublishedArrangement(*self.networks(), choose_device(self.device))
+
+    def networks(self) -> tuple[nn.Module, PropagationNetwork, ModelInfo]:
+        """Return both networks, float32 on the CPU, and what belongs to them.
 
         Classes beyond those of the weights are copies of the first ones whose logits lie lower.
         So a model of 19 classes computes what one of 19 classes computes, and its label map has
@@ -65,10 +75,9 @@ class Workload:
             propagation = _propagation_with_classes(propagation, self.num_classes)
         names = tuple(f"class {index}" for index in range(self.num_classes))
         palette = tuple((index, index, index) for index in range(self.num_classes))
-        info = dataclasses.replace(info, classes=ClassTable(names, palette), input_scale=self.scale)
-        device = choose_device(self.device)
-        precision = choose_precision(self.precision, device)
-        return SegmentationModel(keyframe, propagation, info, device, precision)
+        classes = ClassTable(names, palette)
+        info = dataclasses.replace(info, classes=classes, input_scale=self.scale)
+        return keyframe, propagation, info
 
     def images(self, count: int) -> list[NDArray[np.uint8]]:
         """Return consecutive images of the built-in street drive."""

@@ -7,9 +7,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from gsvnet_model.cli import benchmark, evaluate, import_published, segment, train
+import gsvnet_model.cli.benchmark
+import gsvnet_model.cli.evaluate
+import gsvnet_model.cli.import_published
+import gsvnet_model.cli.segment
+import gsvnet_model.cli.train
 
-_VERBS = (segment, evaluate, benchmark, train, import_published)
+_ADD_PARSERS = (
+    gsvnet_model.cli.segment.add_parser,
+    gsvnet_model.cli.evaluate.add_parser,
+    gsvnet_model.cli.benchmark.add_parser,
+    gsvnet_model.cli.train.add_parser,
+    gsvnet_model.cli.import_published.add_parser,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,12 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="gsvnet", description=__doc__)
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for verb in _VERBS:
-        verb.add_parser(verbs)
+    for add_parser in _ADD_PARSERS:
+        add_parser(verbs)
     options = parser.parse_args(arguments)
     try:
         options.run(options)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         print(f"gsvnet: {error}", file=sys.stderr)
         return 2
     return 0

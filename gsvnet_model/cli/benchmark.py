@@ -99,11 +99,19 @@ def _measure(workload: Workload, options: argparse.Namespace) -> WorkloadFigures
     model = workload.model()
     interval = max(options.intervals)
     images = workload.images(max(MIN_IMAGES, interval))
+    timing = time_frames(
+        model,
+        workload.published_arrangement(),
+        images,
+        options.intervals,
+        options.repetitions,
+        options.clock,
+    )
     return WorkloadFigures(
         size=f"{width}x{height}",
         classes=workload.num_classes,
         scale=workload.scale,
-        timing=time_frames(model, images, options.intervals, options.repetitions, options.clock),
+        timing=timing,
         streams=[
             time_streams(model, images, interval, count, options.repetitions)
             for count in options.streams

@@ -28,6 +28,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     kinds = parser.add_subparsers(required=True, metavar="keyframe|propagation")
     keyframe = kinds.add_parser("keyframe", help="train an image network for the keyframes")
     keyframe.set_defaults(run=_train_keyframe)
+    keyframe.add_argument(
+        "--start", type=Path, help="weights.safetensors to start from (default: from scratch)"
+    )
     propagation = kinds.add_parser("propagation", help="train propagation for frozen keyframes")
     propagation.set_defaults(run=_train_propagation)
     propagation.add_argument(
@@ -43,14 +46,23 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _train_keyframe(options: argparse.Namespace) -> None:
     recipe = read_recipe(options.recipe, KeyframeRecipe)
     device = choose_device(options.device)
-    weights = train_keyframe(recipe, find_camvid(options.data), options.output, device)
+    start, command = None, f"gsvnet train keyframe --recipe {options.recipe.name}"
+    if options.start is not None:
+        start, _, earlier = read_networks(options.start)
+        if earlier.keyframe_network != recipe.network:
+            raise ValueError(
+                f"expected weights of {recipe.network} to start from, "
+                f"got {earlier.keyframe_network} in {options.start}"
+            )
+        command = f"{earlier.command}; {command} --start ..."
+    weights = train_keyframe(recipe, find_camvid(options.data), options.output, device, start)
     network = build_keyframe_network(recipe.network, recipe.num_classes)
     network.load_state_dict(weights)
     info = ModelInfo(
         keyframe_network=recipe.network,
         classes=CAMVID,
         normalisation=Normalisation.swiftnet(),
-        command=f"gsvnet train keyframe --recipe {options.recipe.name}",
+        command=command,
     )
     # Until its own is trained, the propagation network is one that has learned nothing.
     propagation = PropagationNetwork(PropagationConfig(recipe.num_classes))

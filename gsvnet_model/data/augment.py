@@ -146,6 +146,6 @@ def _random_colour(
     if sigma > 1:
         noise = np.empty(result.shape, np.int16)
         cv2.setRNGSeed(int(rng.integers(2**31)))
-        cv2.randn(noise, (0, 0, 0), (sigma, sigma, sigma))
+        cv2.randn(noise, np.zeros(3), np.full(3, sigma))
         result = cv2.add(result, noise, dtype=cv2.CV_8U)
     return result.astype(np.uint8, copy=False)

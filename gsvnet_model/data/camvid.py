@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias, overload
 
 import cv2
 import numpy as np
@@ -21,8 +22,11 @@ _WHERE = (
 )
 
 
+LabelledImage: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
 @dataclass(frozen=True)
-class LabelledImages(Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]):
+class LabelledImages(Sequence[LabelledImage]):
     """Images with their label images, read from disk on access.
 
     An item is (image (H, W, 3) uint8 RGB, labels (H, W) uint8 with 255 = void).
@@ -35,8 +39,16 @@ class LabelledImages(Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]):
         """Return the number of labelled images."""
         return len(self.image_files)
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        """Read image and labels at `index`."""
+    @overload
+    def __getitem__(self, index: int) -> LabelledImage: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> LabelledImages: ...
+
+    def __getitem__(self, index: int | slice) -> LabelledImage | LabelledImages:
+        """Read image and labels at `index`; a slice reads nothing yet."""
+        if isinstance(index, slice):
+            return LabelledImages(self.image_files[index], self.label_files[index])
         return read_image(self.image_files[index]), read_labels(self.label_files[index])
 
 

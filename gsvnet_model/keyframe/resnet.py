@@ -27,15 +27,16 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, channels, H/stride, W/stride)."""
-        residual = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        return torch.relu(residual + self.downsample(x))
+        # In place, because every large tensor less is a pass through memory less.
+        residual = self.bn2(self.conv2(torch.relu_(self.bn1(self.conv1(x)))))
+        return torch.relu_(residual.add_(self.downsample(x)))
 
 
 class ResNet18(nn.Module):
     """The four stages of ResNet-18, without the classification head.
 
     The outputs are taken after the ReLU: the published SwiftNet describes its skips as
-    pre-activation, but its in-place ReLU overwrites them (method fact 7).
+    pre-activation, but its in-place ReLU overwrites them, and published weights expect that.
     """
 
     channels = (64, 128, 256, 512)
@@ -59,7 +60,7 @@ class ResNet18(nn.Module):
         Returns:
             Four maps of 64, 128, 256 and 512 channels at strides 4, 8, 16 and 32.
         """
-        x = self.pool(torch.relu(self.bn1(self.conv1(image))))
+        x = self.pool(torch.relu_(self.bn1(self.conv1(image))))
         stride4 = self.layer1(x)
         stride8 = self.layer2(stride4)
         stride16 = self.layer3(stride8)

@@ -37,7 +37,7 @@ class BNReLUConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, h, w) to (N, out_channels, h, w)."""
-        return self.conv(torch.relu(self.norm(x)))  # type: ignore[no-any-return]
+        return self.conv(torch.relu_(self.norm(x)))  # type: ignore[no-any-return]
 
 
 class SpatialPyramidPooling(nn.Module):

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsvnet_model.compiled_rows import fill_rows
+from gsvnet_model.folding import folded
 from gsvnet_model.propagation.edge import label_laplacian
 from gsvnet_model.propagation.filtering import guided_filter
 from gsvnet_model.propagation.flow import flow_on_grid
-from gsvnet_model.propagation.folding import folded
 from gsvnet_model.propagation.guide import EPSILON
 from gsvnet_model.propagation.inference_rows import mix_rows, warp_rows
 from gsvnet_model.propagation.step import PropagationNetwork, PropagationOutput

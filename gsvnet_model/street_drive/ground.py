@@ -164,7 +164,7 @@ class Ground:
             1.0 / (1.0 + (place.fine_s / size) ** 2) for size in (0.05, 0.25, 1.0)
         )
         blotch = seen_wide * coarse
-        asphalt = 1.0 + 0.09 * seen * fine + 0.06 * blotch
+        asphalt = 1.0 + 0.08 * seen * fine + 0.06 * blotch
         asphalt -= 0.12 * place.stripe(kerb - 0.12, 0.2)
         slabs = 1.0 + 0.05 * seen_slabs * slab + 0.04 * blotch
         slabs += 0.14 * place.stripe(kerb + 0.07, 0.14) - 0.2 * place.stripe(kerb, 0.05)

@@ -76,7 +76,7 @@ def make_look(seed: int) -> Look:
     """Draws the look of a drive from its seed."""
     rng = rng_of(seed, 2, 0)
     sunny = bool(rng.random() < 0.5)
-    exposure = float(np.exp(rng.normal(-0.12, 0.3)))
+    exposure = float(np.exp(np.clip(rng.normal(-0.1, 0.3), -0.5, 0.4)))
     warm = rng.uniform(-0.06, 0.06)
     tint = np.array([1.0 + warm, 1.0, 1.0 - warm])
     if sunny:
@@ -109,7 +109,7 @@ def make_look(seed: int) -> Look:
         camera_height_m=rng.uniform(1.2, 1.55),
         traffic_side=-1 if rng.random() < 0.75 else 1,
         gamma=float(np.exp(rng.normal(0.06, 0.18))),
-        contrast=rng.uniform(0.0, 0.8),
+        contrast=rng.uniform(0.0, 0.6),
         saturation=rng.uniform(0.4, 0.95),
         crowd=rng.uniform(0.6, 1.8),
         traffic=rng.uniform(0.5, 1.4),

@@ -115,7 +115,11 @@ _VALIDATE_EVERY = 500
 
 
 def train_keyframe(
-    recipe: KeyframeRecipe, data: Path, output: Path, device: torch.device
+    recipe: KeyframeRecipe,
+    data: Path,
+    output: Path,
+    device: torch.device,
+    start_from: nn.Module | None = None,
 ) -> dict[str, Tensor]:
     """Train a keyframe network; continue where an earlier call on the folder was cut.
 
@@ -124,6 +128,7 @@ def train_keyframe(
         data: CamVid folder.
         output: folder of the run.
         device: where to train.
+        start_from: a trained network of the recipe's kind; None starts from scratch.
 
     Returns:
         The averaged weights (state dict, float32, CPU).
@@ -131,6 +136,8 @@ def train_keyframe(
     torch.manual_seed(recipe.seed)
     run = Run(output)
     network = build_keyframe_network(recipe.network, recipe.num_classes).to(device)
+    if start_from is not None:
+        network.load_state_dict(start_from.state_dict())
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = WeightAverage(network, recipe.average_decay)
     optimiser = _optimiser(network, recipe)

@@ -168,7 +168,7 @@ def train_propagation(
     Returns:
         The averaged weights of the propagation network (state dict, float32, CPU).
 
-    See: paper Sec. 4.1 (training); method.md Sec. 7 for the synthetic motion.
+    See: paper Sec. 4.1 (training).
     """
     run = Run(output)
     keyframe_network = keyframe_network.to(device).eval()

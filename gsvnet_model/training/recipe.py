@@ -42,8 +42,8 @@ def _build(recipe_type: type[Recipe], content: Any) -> Recipe:
 
 
 def _convert(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, value)  # type: ignore[type-var]
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return _build(hint, value)
     if typing.get_origin(hint) is tuple and isinstance(value, list):
         item = typing.get_args(hint)[0]
         return tuple(_convert(item, element) for element in value)
