@@ -55,7 +55,7 @@ def save_model(
         for name, value in network.state_dict().items():
             value = value.detach().cpu().contiguous()
             tensors[prefix + name] = value.to(dtype) if value.is_floating_point() else value
-    save_file(tensors, path, {_METADATA_KEY: json.dumps(_to_metadata(propagation.config, info))})
+    _write(path, tensors, _to_metadata(propagation.config, info))
 
 
 def load_model(
@@ -114,6 +114,17 @@ def read_networks(path: Path) -> tuple[nn.Module, PropagationNetwork, ModelInfo]
     return keyframe, propagation, info
 
 
+def store_metrics(path: Path, metrics: Mapping[str, float]) -> None:
+    """Replace the figures in a checkpoint's metadata; the tensors stay as they are.
+
+    Raises:
+        ValueError: if the file is no checkpoint of this project.
+    """
+    metadata, tensors = _read(path)
+    metadata["info"]["metrics"] = dict(metrics)
+    _write(path, tensors, metadata)
+
+
 def check_keys(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], source: str) -> None:
     """Compare the names and shapes of tensors.
 
@@ -146,6 +157,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"expected a readable safetensors file, got {path}: {error}") from error
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    save_file(dict(tensors), path, {_METADATA_KEY: json.dumps(metadata)})
+    # safetensors makes the file private; the node may run as somebody else.
+    path.chmod(0o644)
 
 
 def _to_metadata(config: PropagationConfig, info: ModelInfo) -> dict[str, Any]:

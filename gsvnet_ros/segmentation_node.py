@@ -284,8 +284,10 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         node.start()
         executor.spin()
-    except ExternalShutdownException:
-        pass
+    except (ExternalShutdownException, RuntimeError):
+        # A signal may invalidate the context in the middle of a wait, which rclpy then reports.
+        if rclpy.ok():
+            raise
     finally:
         node.stop()
         executor.shutdown()

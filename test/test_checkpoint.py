@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from gsvnet_model import CAMVID, ModelInfo, load_model, save_model
-from gsvnet_model.checkpoint import default_weights, read_networks
+from gsvnet_model.checkpoint import default_weights, read_networks, store_metrics
 from gsvnet_model.keyframe import KEYFRAME_NETWORKS
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
@@ -74,6 +74,14 @@ def test_float16_halves_the_file(weights: Path) -> None:
     weight = read_networks(half)[0].state_dict()["conv.weight"]
     assert weight.dtype == torch.float32
     assert torch.allclose(weight, keyframe.state_dict()["conv.weight"], rtol=1e-3, atol=1e-6)
+
+
+def test_stored_metrics_leave_the_tensors_alone(weights: Path) -> None:
+    keyframe = read_networks(weights)[0]
+    store_metrics(weights, {"average_miou_interval_1": 70.5})
+    again, _, info = read_networks(weights)
+    assert info.metrics == {"average_miou_interval_1": 70.5}
+    assert torch.equal(again.state_dict()["conv.weight"], keyframe.state_dict()["conv.weight"])
 
 
 def test_every_difference_is_named(weights: Path) -> None:

@@ -154,7 +154,7 @@ def test_device_that_is_not_there_is_a_failure(manager: Peer, weights_path: Path
 def test_states_serve_and_release(manager: Peer, weights_path: Path) -> None:
     assert manager.set(model__weights=str(weights_path)).successful
     assert manager.change_state("configure")
-    assert f"{MANAGED}/segmentation/mask" in topics(manager)
+    manager.wait(lambda: f"{MANAGED}/segmentation/mask" in topics(manager))
     assert manager.node.count_subscribers(f"{MANAGED}/image") == 0
     assert manager.change_state("activate")
     camera = CameraPeer(namespace=MANAGED)

@@ -7,18 +7,20 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import gsvnet_model.cli.benchmark
-import gsvnet_model.cli.evaluate
-import gsvnet_model.cli.import_published
-import gsvnet_model.cli.segment
-import gsvnet_model.cli.train
+from gsvnet_model.cli import (
+    benchmark,
+    evaluate,
+    import_published,
+    segment,
+    train,
+)
 
 _ADD_PARSERS = (
-    gsvnet_model.cli.segment.add_parser,
-    gsvnet_model.cli.evaluate.add_parser,
-    gsvnet_model.cli.benchmark.add_parser,
-    gsvnet_model.cli.train.add_parser,
-    gsvnet_model.cli.import_published.add_parser,
+    segment.add_parser,
+    evaluate.add_parser,
+    benchmark.add_parser,
+    train.add_parser,
+    import_published.add_parser,
 )
 
 

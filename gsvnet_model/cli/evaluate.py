@@ -7,7 +7,7 @@ import argparse
 import math
 from pathlib import Path
 
-from gsvnet_model.checkpoint import default_weights, load_model
+from gsvnet_model.checkpoint import default_weights, load_model, store_metrics
 from gsvnet_model.cli.segment import add_model_options
 from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid, open_split
 from gsvnet_model.environment import describe_machine, sha256, write_json
@@ -29,6 +29,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--card", type=Path, help="file for the model card")
+    parser.add_argument(
+        "--store", action="store_true", help="store the average mIoU in the weights file"
+    )
     add_model_options(parser)
     parser.set_defaults(run=_run)
 
@@ -41,6 +44,14 @@ def _run(options: argparse.Namespace) -> None:
     command = f"gsvnet evaluate --split {options.split} --max-interval {options.max_interval}"
     if options.keyframe_output != "network":
         command += f" --keyframe-output {options.keyframe_output}"
+    if options.store:
+        store_metrics(
+            weights,
+            {
+                f"average_miou_interval_{interval}": result.average_miou(interval)
+                for interval in range(1, options.max_interval + 1)
+            },
+        )
     intervals = _interval_table(result)
     classes = _class_table(result, model.info.classes.names)
     print(f"{intervals}\n\n{classes}")

@@ -21,8 +21,9 @@ from gsvnet_model.street_drive import StreetDrive
 DEFAULT_SIZE: Size = (360, 480)
 """CamVid's, on which the shipped weights were trained."""
 
-SEED = 8
-"""Training takes the drives from seed 1000 on, so the weights have never seen this one."""
+SEED = 9
+"""A drive in which every class is well represented. Training takes those from seed 1000 on, so
+the weights have never seen it."""
 
 DEFAULT_NUM_IMAGES = 150
 
