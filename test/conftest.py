@@ -25,7 +25,8 @@ from gsvnet_ros.processes import LoggedProcess
 # Before any ROS context, and inherited by every node that a test starts.
 os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 100))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ["ROS_LOG_DIR"] = tempfile.mkdtemp(prefix="gsvnet_ros_log_")
+_LOG_FOLDER = tempfile.TemporaryDirectory(prefix="gsvnet_ros_log_")  # removed at exit
+os.environ["ROS_LOG_DIR"] = _LOG_FOLDER.name
 
 
 @pytest.fixture(scope="session")

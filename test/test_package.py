@@ -209,6 +209,19 @@ def test_node_does_not_import_cv_bridge() -> None:
     python(f"{modules}\nsys.exit('cv_bridge' in sys.modules)")
 
 
-@pytest.mark.skipif(Path(sys.prefix) != ROOT / ".venv", reason="scripts/setup made no .venv here")
+in_the_venv = pytest.mark.skipif(
+    Path(sys.prefix) != ROOT / ".venv", reason="scripts/setup made no .venv here"
+)
+
+
+@in_the_venv
+def test_setup_puts_the_launch_file_where_ros2_launch_finds_it() -> None:
+    """As it looks: below the share folder, not into linked folders."""
+    share = ROOT / ".venv" / "share" / "gsvnet_ros"
+    found = {name for _, _, names in os.walk(share) for name in names}
+    assert {"seg.launch.py", "segmentation.yaml", "fastdds_shm.xml", "package.xml"} <= found
+
+
+@in_the_venv
 def test_second_setup_installs_nothing() -> None:
     assert run(ROOT / "scripts" / "setup", cwd="/") == ""
