@@ -75,6 +75,7 @@ def test_killed_node(number: signal.Signals, leaves: bool) -> None:
         assert not own & set(remove_dead_segments())
         node.send_signal(number)
         node.wait(20)
-    assert bool(own & segments()) == leaves
-    remove_dead_segments()
-    assert not own & segments()
+    # Ports of a domain are shared: another participant of this machine may still be using one.
+    dead = own & set(remove_dead_segments())
+    assert bool(dead) == leaves
+    assert not dead & segments()
