@@ -36,6 +36,9 @@ def cameras_of_module(
             "model.precision": "float32",
             "keyframe.interval": INTERVAL,
             "cameras": list(NAMES),
+            # The flood of another camera may cost best-effort frames in transport, which is not
+            # what is tested.
+            f"qos_overrides.{NAMESPACE}/right/image.subscription.reliability": "reliable",
         },
         NAMESPACE,
     )
@@ -116,15 +119,11 @@ def test_dead_and_flooding_cameras_do_not_delay_the_others(
         started = time.monotonic()
         for burst in range(20):
             left.send(image_message(view("left", burst)))
-        try:
-            right.exchange(image_message(view("right", index)))
-        except TimeoutError:  # lost in transport under the flood, which is counted as such
-            right.exchange(image_message(view("right", index)))
+        right.exchange(image_message(view("right", index)))
         latencies.append(time.monotonic() - started)
     after = right.counts()
     assert after["served"] - right_before["served"] == 10
-    lost = after.get("dropped.lost", 0) - right_before.get("dropped.lost", 0)
-    assert after["dropped"] - right_before["dropped"] == lost
+    assert after["dropped"] == right_before["dropped"]
     assert np.median(latencies) < 1.0
 
     def adds_up() -> bool:
