@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsvnet_model.classes import ClassTable
+from gsvnet_model.exact_batches import ExactBatches
 from gsvnet_model.folding import folded
 from gsvnet_model.freed_memory import keep_freed_memory
 from gsvnet_model.preprocessing import GRID_FILTERS, GridFilter, Normalisation, keyframe_image
@@ -99,6 +100,7 @@ class SegmentationModel:
         self.propagation.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.propagation.eval().requires_grad_(False)
         self._propagation_inference = PropagationInference(self.propagation, precision)
+        self._batches = ExactBatches(self._propagation_inference)
 
     @torch.inference_mode()
     def segment(self, image: Tensor) -> Tensor:
@@ -136,3 +138,22 @@ class SegmentationModel:
         """
         output: PropagationOutput = self._propagation_inference(logits, current, previous)
         return output
+
+    @torch.inference_mode()
+    def propagate_streams(
+        self,
+        states: Sequence[Tensor],
+        current: Sequence[Tensor],
+        previous: Sequence[Tensor],
+    ) -> list[PropagationOutput]:
+        """Propagate several streams of one size, each exactly as `propagate` would.
+
+        Args:
+            states: one (1, K, h, w) state per stream.
+            current: one (1, 3, h, w) normalised grid image each.
+            previous: the same of the frames before.
+
+        Returns:
+            One output per stream.
+        """
+        return self._batches(states, current, previous)

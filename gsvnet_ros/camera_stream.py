@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from std_msgs.msg import Header
 
 from gsvnet_model.class_merge import MergedClasses
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.segmenter import Segmentation, VideoSegmenter
+from gsvnet_model.segmenter import PreparedFrame, Segmentation, VideoSegmenter, step_together
 from gsvnet_ros.continuity import FrameOrigin, find_jump
 from gsvnet_ros.diagnostics import diagnostic_name, frame_status
 from gsvnet_ros.frame_counts import DropReason, FrameCounts
@@ -44,6 +45,27 @@ class FrameSettings:
 
     settings: Settings
     classes: MergedClasses
+
+
+@dataclass(frozen=True)
+class PendingFrame:
+    """A frame on its way through the networks.
+
+    Attributes:
+        stream: its camera.
+        header: of the image.
+        prepared: the frame for the networks.
+        origin: where it comes from.
+        decode_ms: what it took to read the message.
+        taken_s: when its turn came, on the steady clock.
+    """
+
+    stream: CameraStream
+    header: Header
+    prepared: PreparedFrame
+    origin: FrameOrigin
+    decode_ms: float
+    taken_s: float
 
 
 class CameraStream:
@@ -82,79 +104,102 @@ class CameraStream:
         """Make the next frame a keyframe that starts anew; callable from any thread."""
         self._forced_reason = reason
 
-    def serve(self, frame: ReceivedFrame, now: FrameSettings) -> None:
-        """Label one frame and publish the outputs, or drop and count it."""
+    def prepare(self, frame: ReceivedFrame, now: FrameSettings) -> PendingFrame | None:
+        """Read a message and prepare its image; drop and count it where that fails."""
         try:
-            self._serve(frame, now)
+            return self._prepare(frame, now.settings)
         except BadImage as error:
             self._drop(error.reason, str(error))
-        # One bad frame must not end the node, whatever the networks or a driver raise.
+        # One bad frame must not end the node, whatever a decoder raises.
         except Exception:
-            if not self._node.context.ok():
-                self.counts.drop("stopped")
-                return
-            self._segmenter.reset()
-            self._drop("failed", traceback.format_exc())
+            self.fail()
+        return None
 
-    def _serve(self, frame: ReceivedFrame, now: FrameSettings) -> None:
-        started = time.perf_counter()
-        header = frame.message.header
-        settings = now.settings
-        age_s = self._age_s(header)
-        if settings.frames_max_age > 0.0 and age_s > settings.frames_max_age:
-            self._drop("too_old", f"its stamp is {age_s:.3f} s old")
+    def fail(self) -> None:
+        """Count a frame for which an exception was raised, and start anew with the next."""
+        if not self._node.context.ok():
+            self.counts.drop("stopped")
             return
-        image = _decode(frame)
-        origin = FrameOrigin(_stamp_ns(header), header.frame_id, frame.publisher, frame.source_ns)
-        jump = find_jump(self._origin, origin, settings.frames_max_gap)
-        if jump == "out_of_order":
-            self._drop("out_of_order", "it was taken and published before the last frame")
-            return
-        decoded = time.perf_counter()
-        segmentation = self._segment(image, jump, settings)
+        self._segmenter.reset()
+        self._drop("failed", traceback.format_exc())
+
+    def publish(
+        self, pending: PendingFrame, segmentation: Segmentation, now: FrameSettings
+    ) -> None:
+        """Publish the outputs of a frame and where they come from, or count it as failed."""
+        header, settings = pending.header, now.settings
         segmented = time.perf_counter()
-        self._origin = origin
-        self.outputs.publish(header, image, segmentation, self.camera_info, now.classes, settings)
+        self._origin = pending.origin
+        if segmentation.is_keyframe and segmentation.reason not in ("interval", STAGGER):
+            # The stream starts here: one early keyframe puts it into its place among the others.
+            self._frames_to_shift = int(self._keyframe_phase * settings.keyframe_interval)
+        image = pending.prepared.image
+        try:
+            self.outputs.publish(
+                header, image, segmentation, self.camera_info, now.classes, settings
+            )
+        except Exception:
+            self.fail()
+            return
         self.counts.serve()
         stage_ms = {
-            "decode": 1e3 * (decoded - started),
+            "decode": pending.decode_ms,
             **segmentation.stage_ms,
-            "step": 1e3 * (segmented - decoded),
+            # From its turn to its labels: with other cameras' frames beside it that is more
+            # than the sum of its own stages.
+            "step": 1e3 * (segmented - pending.taken_s) - pending.decode_ms,
             "publish": 1e3 * (time.perf_counter() - segmented),
             "latency": 1e3 * self._age_s(header),
         }
         now_ns = self._node.get_clock().now().nanoseconds
         self.health.served(now_ns, segmentation.is_keyframe, stage_ms["latency"])
-        self.outputs.publish_status(
-            frame_status(self.title, header, segmentation, stage_ms, self.counts.snapshot())
-        )
+        status = frame_status(self.title, header, segmentation, stage_ms, self.counts.snapshot())
+        try:
+            self.outputs.publish_status(status)
+        except Exception:
+            if self._node.context.ok():
+                self._warn(f"status not published: {traceback.format_exc()}")
 
-    def _segment(self, image: NDArray[np.uint8], jump: str, settings: Settings) -> Segmentation:
+    def _prepare(self, frame: ReceivedFrame, settings: Settings) -> PendingFrame | None:
+        taken = time.perf_counter()
+        header = frame.message.header
+        age_s = self._age_s(header)
+        if settings.frames_max_age > 0.0 and age_s > settings.frames_max_age:
+            self._drop("too_old", f"its stamp is {age_s:.3f} s old")
+            return None
+        image = _decode(frame)
+        origin = FrameOrigin(_stamp_ns(header), header.frame_id, frame.publisher, frame.source_ns)
+        jump = find_jump(self._origin, origin, settings.frames_max_gap)
+        if jump == "out_of_order":
+            self._drop("out_of_order", "it was taken and published before the last frame")
+            return None
+        decode_ms = 1e3 * (time.perf_counter() - taken)
         segmenter = self._segmenter
         segmenter.keyframe_interval = settings.keyframe_interval
-        reason = self._forced_reason or jump
-        if self._forced_reason:
-            self._forced_reason = ""
+        try:
+            prepared = segmenter.prepare(image, self._keyframe_reason(jump, settings))
+        except ValueError as error:
+            raise BadImage("bad_size", str(error)) from error
+        return PendingFrame(self, header, prepared, origin, decode_ms, taken)
+
+    def _keyframe_reason(self, jump: str, settings: Settings) -> str:
+        """Return why the next frame has to be a keyframe, whatever the interval, else ""."""
+        forced, self._forced_reason = self._forced_reason, ""
+        reason = forced or jump
         if reason:
-            segmenter.reset()
+            self._segmenter.reset()
         elif self._frames_to_shift:
             self._frames_to_shift -= 1
             if self._frames_to_shift == 0 and settings.keyframe_stagger:
                 reason = STAGGER
-        try:
-            segmentation = segmenter.step(image, reason or None)
-        except ValueError as error:
-            raise BadImage("bad_size", str(error)) from error
-        if segmentation.is_keyframe and segmentation.reason not in ("interval", STAGGER):
-            # The stream starts here: one early keyframe puts it into its place among the others.
-            self._frames_to_shift = int(self._keyframe_phase * settings.keyframe_interval)
-        return segmentation
+        return reason
 
     def _drop(self, reason: DropReason, why: str) -> None:
         self.counts.drop(reason)
-        self._node.get_logger().warning(
-            f"{self.title}: frame dropped ({reason}): {why}", throttle_duration_sec=LOG_PERIOD_S
-        )
+        self._warn(f"frame dropped ({reason}): {why}")
+
+    def _warn(self, what: str) -> None:
+        self._node.get_logger().warning(f"{self.title}: {what}", throttle_duration_sec=LOG_PERIOD_S)
 
     def _age_s(self, header: Header) -> float:
         return 1e-9 * (self._node.get_clock().now().nanoseconds - _stamp_ns(header))
@@ -168,3 +213,19 @@ def _decode(frame: ReceivedFrame) -> NDArray[np.uint8]:
     if isinstance(frame.message, CompressedImage):
         return rgb_from_compressed(frame.message)
     return rgb_from_image(frame.message)
+
+
+def serve_together(
+    frames: Sequence[tuple[CameraStream, ReceivedFrame]], now: FrameSettings
+) -> None:
+    """Label and publish one frame each of several cameras, or drop and count it."""
+    prepared = [stream.prepare(frame, now) for stream, frame in frames]
+    pending = {id(frame.prepared): frame for frame in prepared if frame is not None}
+    try:
+        for done, segmentation in step_together([frame.prepared for frame in pending.values()]):
+            frame = pending.pop(id(done))
+            frame.stream.publish(frame, segmentation, now)
+    # One frame must not end the node, whatever the networks or a driver raise.
+    except Exception:
+        for frame in pending.values():
+            frame.stream.fail()

@@ -57,6 +57,8 @@ def frame_status(
             "is_keyframe": _text(segmentation.is_keyframe),
             "keyframe_age": str(segmentation.keyframe_age),
             "keyframe_reason": segmentation.reason,
+            "change": f"{segmentation.change:.2f}",
+            "batch_size": str(segmentation.batch_size),
             **{f"{stage}_ms": f"{value:.2f}" for stage, value in stage_ms.items()},
             **_count_values(counts),
         },

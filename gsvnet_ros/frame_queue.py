@@ -29,7 +29,7 @@ class ReceivedFrame:
 
 
 class FrameQueue:
-    """Waiting frames of all cameras, taken in turn.
+    """Waiting frames of all cameras, taken together.
 
     With one place per camera a new frame replaces the waiting one; with more places
     every frame waits for its turn and is refused when all are taken.
@@ -46,7 +46,6 @@ class FrameQueue:
         self._keep_newest = keep_newest
         self._frames: list[deque[ReceivedFrame]] = [deque() for _ in counts]
         self._changed = Condition()
-        self._next = 0
         self._closed = False
 
     def put(self, camera: int, frame: ReceivedFrame) -> None:
@@ -64,21 +63,23 @@ class FrameQueue:
             frames.append(frame)
             self._changed.notify()
 
-    def take(self) -> tuple[int, ReceivedFrame] | None:
-        """Wait for a frame; return it with the index of its camera, or None once closed.
+    def take(self) -> list[tuple[int, ReceivedFrame]]:
+        """Wait for frames; return the oldest of every camera that has one, or none once closed.
 
-        Cameras with waiting frames take turns, so that none delays the others by more
-        than one frame each.
+        Each comes with the index of its camera. No camera gets a second turn before the others
+        had their first, so none delays the others by more than one frame.
         """
         with self._changed:
             while not self._closed:
-                for offset in range(len(self._frames)):
-                    camera = (self._next + offset) % len(self._frames)
-                    if self._frames[camera]:
-                        self._next = camera + 1
-                        return camera, self._frames[camera].popleft()
+                taken = [
+                    (camera, frames.popleft())
+                    for camera, frames in enumerate(self._frames)
+                    if frames
+                ]
+                if taken:
+                    return taken
                 self._changed.wait()
-        return None
+        return []
 
     def close(self) -> None:
         """Let `take` return None, and count the frames that still wait as stopped."""

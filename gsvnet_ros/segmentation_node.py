@@ -27,7 +27,7 @@ from gsvnet_model.checkpoint import load_model
 from gsvnet_model.class_merge import MergedClasses, merge_classes
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.segmenter import VideoSegmenter
-from gsvnet_ros.camera_stream import CameraStream, FrameSettings
+from gsvnet_ros.camera_stream import CameraStream, FrameSettings, serve_together
 from gsvnet_ros.camera_subscription import CameraSubscription
 from gsvnet_ros.class_messages import class_database, vision_msgs
 from gsvnet_ros.diagnostics import camera_status, diagnostic_name, node_status
@@ -168,12 +168,11 @@ class SegmentationNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _serve(self, queue: FrameQueue) -> None:
-        while (taken := queue.take()) is not None:
-            camera, frame = taken
+        while taken := queue.take():
             # Read once: what changes meanwhile counts from the next frame on.
             settings = self._frame_settings
             assert settings is not None
-            self._streams[camera].serve(frame, settings)
+            serve_together([(self._streams[index], frame) for index, frame in taken], settings)
 
     def _stop_serving(self) -> None:
         for subscription in self._subscriptions_of_cameras:

@@ -23,11 +23,14 @@ class TinyKeyframeNetwork(nn.Module):
         return logits
 
 
-def random_model(seed: int = 0, **info: object) -> SegmentationModel:
+def random_model(
+    seed: int = 0, precision: torch.dtype = torch.float32, **info: object
+) -> SegmentationModel:
     """Return a CamVid model with a tiny keyframe network and the real propagation network."""
     torch.manual_seed(seed)
     return SegmentationModel(
         TinyKeyframeNetwork(CAMVID.num_classes),
         PropagationNetwork(PropagationConfig(CAMVID.num_classes)),
         ModelInfo("tiny", CAMVID, Normalisation.swiftnet(), **info),  # type: ignore[arg-type]
+        precision=precision,
     )

@@ -6,11 +6,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from ros_process import CameraPeer, image_message, pixels_of, scene, start_node
+from ros_process import (
+    CameraPeer,
+    image_message,
+    pixels_of,
+    scene,
+    stamp_ns,
+    start_node,
+    values_of,
+)
 
 from gsvnet_model.checkpoint import load_model
 from gsvnet_model.segmenter import VideoSegmenter
@@ -106,6 +115,41 @@ def test_keyframes_are_spread_over_the_interval(
             np.testing.assert_array_equal(mask, expected.labels)
     assert per_tick[0] == len(NAMES)
     assert per_tick[INTERVAL:].tolist() == [1] * (ticks - INTERVAL)
+
+
+def answer_to(camera: CameraPeer, stamp: int) -> Answer:
+    """Wait for the mask and the status of the frame with this stamp."""
+    text = f"{stamp // 10**9}.{stamp % 10**9:09d}"
+
+    def found() -> tuple[list[Any], list[dict[str, str]]]:
+        statuses = [values_of(status) for status in camera.statuses]
+        return (
+            [mask for mask in camera.masks if stamp_ns(mask.header) == stamp],
+            [status for status in statuses if status["stamp"] == text],
+        )
+
+    camera.wait(lambda: all(found()))
+    (mask,), (status,) = found()
+    return pixels_of(mask), status
+
+
+def test_frames_that_wait_together_are_a_batch_and_change_nothing(
+    cameras: dict[str, CameraPeer], weights_path: Path
+) -> None:
+    model = load_model(weights_path, "cpu", "float32")
+    alone = {name: VideoSegmenter(model, INTERVAL) for name in NAMES}
+    batch_sizes = []
+    for index in range(6):
+        stamps = {
+            name: camera.send(image_message(view(name, index))) for name, camera in cameras.items()
+        }
+        for name, camera in cameras.items():
+            mask, status = answer_to(camera, stamps[name])
+            batch_sizes.append(int(status["batch_size"]))
+            reason = "here" if status["is_keyframe"] == "true" else None
+            expected = alone[name].step(view(name, index), reason)
+            np.testing.assert_array_equal(mask, expected.labels)
+    assert max(batch_sizes) > 1
 
 
 def test_dead_and_flooding_cameras_do_not_delay_the_others(

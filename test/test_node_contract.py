@@ -239,6 +239,8 @@ def test_status_tells_where_the_labels_come_from(camera: CameraPeer) -> None:
     assert (status["is_keyframe"], status["keyframe_reason"]) == ("true", "reset")
     _, _, status = camera.exchange(image_message(scene(1)))
     assert (status["is_keyframe"], status["keyframe_age"]) == ("false", "1")
+    assert float(status["change"]) > 0.0
+    assert status["batch_size"] == "1"
     for stage in ("decode_ms", "step_ms", "publish_ms", "latency_ms"):
         assert float(status[stage]) >= 0.0 or stage == "latency_ms"
 

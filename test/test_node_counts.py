@@ -65,7 +65,7 @@ def test_newest_frame_wins_and_the_overtaken_is_busy() -> None:
     queue = FrameQueue([counts], places=1, keep_newest=True)
     for index in range(3):
         queue.put(0, frame(index))
-    assert queue.take() == (0, frame(2))
+    assert queue.take() == [(0, frame(2))]
     assert counts.snapshot().dropped == {"busy": 2}
 
 
@@ -74,17 +74,17 @@ def test_full_queue_refuses_new_frames_and_keeps_the_order() -> None:
     queue = FrameQueue([counts], places=2, keep_newest=False)
     for index in range(3):
         queue.put(0, frame(index))
-    assert [queue.take(), queue.take()] == [(0, frame(0)), (0, frame(1))]
+    assert [queue.take(), queue.take()] == [[(0, frame(0))], [(0, frame(1))]]
     assert counts.snapshot().dropped == {"busy": 1}
 
 
-def test_cameras_take_turns() -> None:
+def test_cameras_are_taken_together_one_frame_each() -> None:
     queue = FrameQueue([FrameCounts() for _ in range(3)], places=9, keep_newest=False)
-    for index in range(4):
+    for index in range(3):
         queue.put(0, frame(index))
     queue.put(2, frame(9))
-    taken = [queue.take() for _ in range(5)]
-    assert [entry[0] for entry in taken if entry] == [0, 2, 0, 0, 0]
+    assert queue.take() == [(0, frame(0)), (2, frame(9))]
+    assert queue.take() == [(0, frame(1))]
 
 
 def test_close_wakes_the_taker_and_counts_what_waited() -> None:
@@ -95,7 +95,7 @@ def test_close_wakes_the_taker_and_counts_what_waited() -> None:
     taker.start()
     queue.close()
     taker.join(5)
-    assert taken == [None]
+    assert taken == [[]]
     queue.put(0, frame(1))
     assert counts.snapshot().dropped == {"stopped": 1}
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from gsvnet_model import VideoSegmenter
 from gsvnet_model.preprocessing import grid_image
+from gsvnet_model.segmenter import step_together
 
 
 def images(
@@ -106,6 +107,48 @@ def test_two_streams_do_not_mix() -> None:
         assert np.array_equal(together[0].step(a).labels, expected[0][index])
         assert np.array_equal(together[1].step(b).labels, expected[1][index])
     assert not np.array_equal(expected[0][4], expected[1][4])
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_streams_together_get_what_each_gets_alone(precision: torch.dtype) -> None:
+    model = random_model(precision=precision)
+    videos = [images(9, seed=1), images(9, seed=2), images(9, seed=3), images(9, 80, 120, seed=4)]
+    alone = [VideoSegmenter(model, 4) for _ in videos]
+    together = [VideoSegmenter(model, 4) for _ in videos]
+    for index in range(9):
+        frames = [
+            # The streams start one after the other, so that their keyframes differ.
+            stream.prepare(video[index])
+            for start, (stream, video) in enumerate(zip(together, videos, strict=True))
+            if index >= start
+        ]
+        done = list(step_together(frames))
+        ages = [segmentation.keyframe_age > 0 for _, segmentation in done]
+        assert ages == sorted(ages, reverse=True)  # the quick ones first
+        assert {id(frame) for frame, _ in done} == {id(frame) for frame in frames}
+        for frame, segmentation in done:
+            number = together.index(frame.stream)
+            expected = alone[number].step(videos[number][index])
+            assert segmentation.keyframe_age == expected.keyframe_age
+            np.testing.assert_array_equal(segmentation.labels, expected.labels)
+            np.testing.assert_array_equal(segmentation.confidence, expected.confidence)
+    assert max(segmentation.batch_size for _, segmentation in done) == 2
+
+
+def test_frames_prepared_but_not_stepped_leave_the_stream() -> None:
+    segmenter = VideoSegmenter(random_model(), 10)
+    first, second = images(2)
+    segmenter.step(first)
+    segmenter.prepare(second, "cut")
+    assert segmenter.step(second).keyframe_age == 1
+
+
+def test_change_is_the_mean_difference_on_the_grid() -> None:
+    segmenter = VideoSegmenter(random_model(), 2)
+    grey = np.full((64, 96, 3), 100, np.uint8)
+    steps = [segmenter.step(grey), segmenter.step(grey + 7), segmenter.step(grey)]
+    assert [step.change for step in steps] == [0.0, 7.0, 7.0]
+    assert segmenter.step(grey[:48]).change == 0.0
 
 
 def test_reset_and_size_change_start_anew() -> None:
