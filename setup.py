@@ -16,6 +16,7 @@ EXECUTABLES = {
     "camera": "gsvnet_ros.camera:main",
     "recorder": "gsvnet_ros.recorder:main",
     "demo": "gsvnet_ros.demo:main",
+    "benchmark": "gsvnet_ros.benchmark.__main__:main",
     "nav2_block": "gsvnet_ros.nav2_block:main",
     "gsvnet": "gsvnet_model.cli:main",
 }

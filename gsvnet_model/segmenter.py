@@ -132,6 +132,11 @@ class VideoSegmenter:
             raise ValueError(f"expected a keyframe interval of 1 or more, got {interval!r}")
         self._keyframe_interval = interval
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a past to propagate from."""
+        return self._state is not None
+
     def reset(self) -> None:
         """Forget the past: the next frame is a keyframe."""
         self._state = None

@@ -26,8 +26,9 @@ from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL
 from gsvnet_model.sources import BUILT_IN, ImageSource, open_source
 from gsvnet_model.sources.source import DEFAULT_RATE_HZ
 from gsvnet_model.sources.street_clip import DEFAULT_SIZE
-from gsvnet_ros.demo_run import DemoError, DemoRun, RunOptions, prepare_environment
+from gsvnet_ros.demo_run import DemoError, DemoRun, RunOptions
 from gsvnet_ros.figures import Figures, figures_table, run_figures
+from gsvnet_ros.own_environment import NotInstalledError, prepare_environment
 from gsvnet_ros.recording import Recording, save_masks
 from gsvnet_ros.review import OverlayVideo, review, sheet_indices, sheet_row
 from gsvnet_ros.shared_memory import remove_dead_segments
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     try:
         _demo(options)
-    except (DemoError, ValueError, OSError) as error:
+    except (DemoError, NotInstalledError, ValueError, OSError) as error:
         print(f"demo: failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import rclpy
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.signals import SignalHandlerOptions
@@ -21,7 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 from gsvnet_model.classes import ClassTable
 from gsvnet_ros.class_messages import DATABASE_PARAMETER
 from gsvnet_ros.figures import latencies_ms
-from gsvnet_ros.processes import LoggedProcess
+from gsvnet_ros.processes import LoggedProcess, ros_arguments
 from gsvnet_ros.progress import ProgressLine
 from gsvnet_ros.recorder import Recorder
 from gsvnet_ros.recording import Recording
@@ -68,35 +64,6 @@ class RunOptions:
     weights: str | None
     lockstep: bool
     records_images: bool
-
-
-def prepare_environment(log_folder: Path) -> None:
-    """Set what all processes of the demo share, before ROS starts in this one.
-
-    What the user has set stays: domain, discovery range and transport profile.
-
-    Args:
-        log_folder: for the logs of ROS.
-
-    Raises:
-        DemoError: if the package is not installed in this environment.
-    """
-    environment = os.environ
-    # A package that pip installed is found beside the interpreter.
-    prefixes = environment.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    if sys.prefix not in prefixes:
-        prefixes.append(sys.prefix)
-        environment["AMENT_PREFIX_PATH"] = os.pathsep.join(filter(None, prefixes))
-    # 1..100: above, the ports of a domain reach into the ephemeral ones.
-    environment.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 100)))
-    environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    environment["ROS_LOG_DIR"] = str(log_folder.resolve())
-    try:
-        share = get_package_share_directory("gsvnet_ros")
-    except PackageNotFoundError as error:
-        raise DemoError(f"{error}; install the package (pip install . or colcon build)") from error
-    profile = Path(share, "config", "fastdds_shm.xml")
-    environment.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(profile))
 
 
 class DemoRun:
@@ -268,12 +235,12 @@ def _node_arguments(options: RunOptions) -> list[str]:
     if options.lockstep or options.rate_hz < _STEADY_RATE_HZ:
         # The gaps between the stamps are this machine's, not the video's.
         parameters["frames.max_gap"] = 0.0
-    return _ros_arguments(parameters)
+    return ros_arguments(parameters)
 
 
 def _camera_arguments(options: RunOptions, frame_log: Path) -> list[str]:
     height, width = options.size or (0, 0)
-    return _ros_arguments(
+    return ros_arguments(
         {
             "source": options.source,
             "rate": float(options.rate_hz),
@@ -286,11 +253,3 @@ def _camera_arguments(options: RunOptions, frame_log: Path) -> list[str]:
             "frame_log": str(frame_log.resolve()),
         }
     )
-
-
-def _ros_arguments(parameters: Mapping[str, object]) -> list[str]:
-    """Return parameters as command line arguments; a value is YAML, and JSON is YAML."""
-    arguments = ["--ros-args"]
-    for name, value in parameters.items():
-        arguments += ["-p", f"{name}:={json.dumps(value)}"]
-    return arguments

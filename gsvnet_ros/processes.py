@@ -3,14 +3,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 _PATIENCE_S = {signal.SIGINT: 15.0, signal.SIGTERM: 5.0, signal.SIGKILL: 5.0}
 """SIGINT first: a killed ROS node leaves its shared memory behind."""
+
+
+def ros_arguments(parameters: Mapping[str, object]) -> list[str]:
+    """Return parameters as command line arguments; a value is YAML, and JSON is YAML."""
+    arguments = ["--ros-args"]
+    for name, value in parameters.items():
+        arguments += ["-p", f"{name}:={json.dumps(value)}"]
+    return arguments
 
 
 class LoggedProcess:

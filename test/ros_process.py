@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -27,7 +26,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
-from gsvnet_ros.processes import LoggedProcess
+from gsvnet_ros.processes import LoggedProcess, ros_arguments
 
 START_S = 240.0
 ANSWER_S = 20.0
@@ -43,17 +42,9 @@ RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 Result = TypeVar("Result")
 
 
-def parameter_arguments(parameters: Mapping[str, object]) -> list[str]:
-    """Return command-line arguments that set these parameters."""
-    arguments = ["--ros-args"]
-    for name, value in parameters.items():
-        arguments += ["-p", f"{name}:={json.dumps(value)}"]
-    return arguments
-
-
 def start_node(log: Path, parameters: Mapping[str, object], namespace: str = "/") -> LoggedProcess:
     """Start the segmentation node with these parameters in a namespace."""
-    arguments = [*parameter_arguments(parameters), "-r", f"__ns:={namespace}"]
+    arguments = [*ros_arguments(parameters), "-r", f"__ns:={namespace}"]
     return LoggedProcess("node", "gsvnet_ros.segmentation_node", arguments, log)
 
 

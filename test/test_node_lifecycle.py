@@ -20,7 +20,6 @@ from ros_process import (
     CameraPeer,
     Peer,
     image_message,
-    parameter_arguments,
     pixels_of,
     scene,
     stamp_ns,
@@ -34,7 +33,7 @@ from sensor_msgs.msg import CompressedImage
 
 from gsvnet_model.checkpoint import load_model
 from gsvnet_model.segmenter import VideoSegmenter
-from gsvnet_ros.processes import LoggedProcess
+from gsvnet_ros.processes import LoggedProcess, ros_arguments
 from gsvnet_ros.shared_memory import segments
 
 MANAGED = "/managed"
@@ -346,7 +345,7 @@ def status_of(camera: CameraPeer, name: str) -> DiagnosticStatus:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (parameter_arguments({"keyframe.interval": 0, "overlay.alpha": 3}), "keyframe.interval"),
+        (ros_arguments({"keyframe.interval": 0, "overlay.alpha": 3}), "keyframe.interval"),
         (["--ros-args", "--params-file", "/nowhere.yaml"], "/nowhere.yaml"),
     ],
 )

@@ -1,0 +1,40 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The nodes under measurement, in processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import rclpy
+
+from gsvnet_ros.benchmark.probe import Probe
+from gsvnet_ros.processes import LoggedProcess, ros_arguments
+
+
+def start_node(
+    name: str, parameters: Mapping[str, object], logs: Path, namespace: str = "/"
+) -> LoggedProcess:
+    """Start a segmentation node; `name` names its log."""
+    arguments = [*ros_arguments(parameters), "-r", f"__ns:={namespace}"]
+    return LoggedProcess(name, "gsvnet_ros.segmentation_node", arguments, logs / f"{name}.log")
+
+
+def start_relay(logs: Path) -> LoggedProcess:
+    """Start a relay."""
+    return LoggedProcess("relay", "gsvnet_ros.benchmark.relay", [], logs / "relay.log")
+
+
+@contextmanager
+def running(*processes: LoggedProcess) -> Iterator[Probe]:
+    """Give a probe for the time of the measurement, then stop the processes."""
+    rclpy.init(args=[])
+    probe = Probe()
+    try:
+        yield probe
+    finally:
+        probe.close()
+        rclpy.try_shutdown()
+        for process in processes:
+            process.stop()
