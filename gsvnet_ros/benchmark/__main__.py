@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     for benchmark, size in ((overhead, "1280x720"), (cameras, "640x480"), (soaking, "640x480")):
         benchmark.add_argument("--size", type=_size, default=_size(size), help="WxH of the images")
         benchmark.add_argument("--interval", type=int, help="keyframe interval (default: node's)")
+        benchmark.add_argument("--weights", type=Path, help="a checkpoint (default: the shipped)")
         benchmark.add_argument("--json", type=Path, help="file for the figures")
         benchmark.add_argument("--logs", type=Path, help="folder for the logs of the processes")
     return parser
@@ -97,7 +98,11 @@ def _soak(options: argparse.Namespace, logs: Path) -> SoakFigures:
 
 
 def _parameters(options: argparse.Namespace) -> dict[str, object]:
-    return {} if options.interval is None else {"keyframe.interval": options.interval}
+    given = {
+        "keyframe.interval": options.interval,
+        "model.weights": options.weights and str(options.weights.resolve()),
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _images(options: argparse.Namespace) -> list[NDArray[np.uint8]]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import rclpy
+from rclpy.context import Context
 
 from gsvnet_ros.benchmark.probe import Probe
 from gsvnet_ros.processes import LoggedProcess, ros_arguments
@@ -29,12 +30,13 @@ def start_relay(logs: Path) -> LoggedProcess:
 @contextmanager
 def running(*processes: LoggedProcess) -> Iterator[Probe]:
     """Give a probe for the time of the measurement, then stop the processes."""
-    rclpy.init(args=[])
-    probe = Probe()
+    context = Context()
+    rclpy.init(args=[], context=context)
+    probe = Probe(context)
     try:
         yield probe
     finally:
         probe.close()
-        rclpy.try_shutdown()
+        rclpy.try_shutdown(context=context)
         for process in processes:
             process.stop()

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from numpy.typing import NDArray
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
@@ -89,17 +90,24 @@ class ProbeCamera:
 
 
 class Probe:
-    """Sends images to nodes and receives what they publish, in one thread."""
+    """Sends images to nodes and receives what they publish, in one thread.
 
-    def __init__(self) -> None:
+    Args:
+        context: of ROS; its own, so that the caller may have another.
+    """
+
+    def __init__(self, context: Context) -> None:
         self.diagnostics: dict[str, Mapping[str, str]] = {}
-        self._node = Node("probe")
+        self._node = Node("probe", context=context)
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self._node)
         self._node.create_subscription(
             DiagnosticArray, "/diagnostics", self._take_diagnostics, _QOS
         )
 
     def close(self) -> None:
         """Leave the graph."""
+        self._executor.shutdown()
         self._node.destroy_node()
 
     def add_camera(
@@ -165,7 +173,7 @@ class Probe:
         """Receive for some time."""
         until_s = time.monotonic() + duration_s
         while (left_s := until_s - time.monotonic()) > 0:
-            rclpy.spin_once(self._node, timeout_sec=left_s)
+            self._executor.spin_once(timeout_sec=left_s)
 
     def wait(self, condition: Callable[[], bool]) -> None:
         """Receive until the condition holds.
@@ -177,7 +185,7 @@ class Probe:
         while not condition():
             if time.monotonic() > until_s:
                 raise NoAnswerError("expected an answer within 60 s, got none; see the logs")
-            rclpy.spin_once(self._node, timeout_sec=0.1)
+            self._executor.spin_once(timeout_sec=0.1)
 
     def exchange(self, camera: ProbeCamera, image: NDArray[np.uint8]) -> Answer:
         """Send an image and wait for all of its answer."""

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gsvnet_model.checkpoint import load_model
+from gsvnet_model.model import SegmentationModel
 from gsvnet_model.segmenter import VideoSegmenter
 from gsvnet_ros.benchmark.nodes import running, start_node
 from gsvnet_ros.benchmark.probe import Answer, Probe, ProbeCamera
+from gsvnet_ros.parameters import make_settings
 
 _AHEAD = 2
 """Frames of a camera on their way at once where throughput is measured."""
@@ -83,7 +85,11 @@ def measure_rig(
         probe.connect([*together, *apart], images[0])
         started = [_tick(probe, together, images, index) for index in range(2 * num_cameras)]
         timed = [_tick(probe, together, images, len(started) + index) for index in range(ticks)]
-        differing = _differing_pixels([answers for _, answers in started + timed], images)
+        settings = make_settings(shared)
+        model = load_model(
+            settings.model_weights or None, settings.model_device, settings.model_precision
+        )
+        differing = _differing_pixels([answers for _, answers in started + timed], images, model)
         for camera in together:
             camera.keeps_masks = False
         rates: dict[str, list[float]] = {"together": [], "apart": []}
@@ -129,10 +135,11 @@ def _tick(
 
 
 def _differing_pixels(
-    ticks: Sequence[Sequence[Answer]], images: Sequence[NDArray[np.uint8]]
+    ticks: Sequence[Sequence[Answer]],
+    images: Sequence[NDArray[np.uint8]],
+    model: SegmentationModel,
 ) -> int:
     """Return how many pixels differ from the library's with keyframes in the same places."""
-    model = load_model()
     differing = 0
     for number in range(len(ticks[0])):
         alone = VideoSegmenter(model, 1_000_000)

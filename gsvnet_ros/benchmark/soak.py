@@ -84,7 +84,9 @@ def soak(
             probe.spin(max(0.001, sent / rate_hz - (time.monotonic() - started)))
             memory.append((now, float(probe.diagnostics[_NODE]["memory_mib"])))
             _collect(camera.answers, now, latencies)
-        probe.spin(1.0)
+        # Frames lost on the way are known when a later one arrives.
+        probe.exchange(camera, images[0])
+        sent += 1
         _collect(camera.answers, now, latencies)
         counts = _settled_counts(probe)
     dropped = {
