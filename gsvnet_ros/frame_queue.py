@@ -1,8 +1,9 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Frames on their way from the subscriptions to the inference thread."""
+"""Frames on their way from the subscriptions to the inference threads."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,13 +39,19 @@ class FrameQueue:
         counts: one per camera; frames that are replaced or refused are counted as busy.
         places: frames of one camera that may wait.
         keep_newest: whether a new frame replaces the oldest one when all places are taken.
+        takers: threads that take frames and share them evenly.
     """
 
-    def __init__(self, counts: Sequence[FrameCounts], places: int, keep_newest: bool) -> None:
+    def __init__(
+        self, counts: Sequence[FrameCounts], places: int, keep_newest: bool, takers: int = 1
+    ) -> None:
         self._counts = counts
         self._places = places
         self._keep_newest = keep_newest
         self._frames: list[deque[ReceivedFrame]] = [deque() for _ in counts]
+        self._takers = takers
+        self._held: set[int] = set()
+        self._next = 0
         self._changed = Condition()
         self._closed = False
 
@@ -64,22 +71,29 @@ class FrameQueue:
             self._changed.notify()
 
     def take(self) -> list[tuple[int, ReceivedFrame]]:
-        """Wait for frames; return the oldest of every camera that has one, or none once closed.
+        """Wait for frames and return this taker's share of them, none once closed.
 
-        Each comes with the index of its camera. No camera gets a second turn before the others
-        had their first, so none delays the others by more than one frame.
+        A share holds the oldest frame of each of several cameras, with the camera's index.
+        These cameras are held until `release`, so that each one's frames are served in order.
+        Cameras take turns, so that none delays the others by more than one frame.
         """
         with self._changed:
             while not self._closed:
-                taken = [
-                    (camera, frames.popleft())
-                    for camera, frames in enumerate(self._frames)
-                    if frames
-                ]
-                if taken:
-                    return taken
+                turn = [*range(self._next, len(self._frames)), *range(self._next)]
+                ready = [index for index in turn if self._frames[index] and index not in self._held]
+                if ready:
+                    share = ready[: math.ceil(len(ready) / self._takers)]
+                    self._next = (share[-1] + 1) % len(self._frames)
+                    self._held.update(share)
+                    return [(index, self._frames[index].popleft()) for index in share]
                 self._changed.wait()
         return []
+
+    def release(self, taken: Sequence[tuple[int, ReceivedFrame]]) -> None:
+        """Let the cameras of a share that has been served take their next turns."""
+        with self._changed:
+            self._held.difference_update(index for index, _ in taken)
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Let `take` return None, and count the frames that still wait as stopped."""

@@ -164,6 +164,14 @@ class Settings:
         "configure",
         choices=PRECISIONS,
     )
+    model_threads: int = _parameter(
+        "model.threads",
+        0,
+        "Processor threads of the networks, in all; 0 takes one per core. On a processor that "
+        "other programs keep busy one thread is faster than two.",
+        "configure",
+        limits=(0, 256),
+    )
     keyframe_interval: int = _parameter(
         "keyframe.interval",
         DEFAULT_KEYFRAME_INTERVAL,

@@ -1,8 +1,9 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
 """The managed node `segmentation`: camera images in, class ids and confidence out.
 
-The executor's thread takes messages and answers services; one inference thread serves
-the frames. What both need is either immutable and replaced whole, or locked.
+The executor's thread takes messages and answers services; inference threads serve the
+frames, each camera's in one thread at a time. What they share is either immutable and
+replaced whole, or locked.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class SegmentationNode(LifecycleNode):
         self._streams: list[CameraStream] = []
         self._subscriptions_of_cameras: list[CameraSubscription] = []
         self._queue: FrameQueue | None = None
-        self._inference: threading.Thread | None = None
+        self._inference: list[threading.Thread] = []
         self._enabled = True
         self._parameters_of_node = NodeParameters(self, self._check_settings, self._apply_settings)
         self.create_service(Trigger, "~/reset", self._reset)
@@ -128,15 +129,22 @@ class SegmentationNode(LifecycleNode):
         """Subscribe to the cameras and serve their frames."""
         settings = self.settings
         keeps_newest = settings.frames_policy == "latest"
+        assert self._model is not None
+        takers = inference_threads(self._model, len(self._streams), settings.model_threads)
         self._queue = FrameQueue(
             [stream.counts for stream in self._streams],
             places=1 if keeps_newest else settings.frames_queue,
             keep_newest=keeps_newest,
+            takers=len(takers),
         )
-        self._inference = threading.Thread(
-            target=self._serve, args=(self._queue,), name="inference", daemon=True
-        )
-        self._inference.start()
+        self._inference = [
+            threading.Thread(
+                target=self._serve, args=(self._queue, torch_threads), name="inference", daemon=True
+            )
+            for torch_threads in takers
+        ]
+        for thread in self._inference:
+            thread.start()
         self._subscriptions_of_cameras = [
             CameraSubscription(self, name, index, self._streams[index], self._queue, settings)
             for index, name in enumerate(settings.cameras or ("",))
@@ -167,21 +175,24 @@ class SegmentationNode(LifecycleNode):
         self.stop()
         return TransitionCallbackReturn.SUCCESS
 
-    def _serve(self, queue: FrameQueue) -> None:
+    def _serve(self, queue: FrameQueue, torch_threads: int) -> None:
+        torch.set_num_threads(torch_threads)  # of the networks that this thread runs
         while taken := queue.take():
             # Read once: what changes meanwhile counts from the next frame on.
             settings = self._frame_settings
             assert settings is not None
             serve_together([(self._streams[index], frame) for index, frame in taken], settings)
+            queue.release(taken)
 
     def _stop_serving(self) -> None:
         for subscription in self._subscriptions_of_cameras:
             subscription.destroy()
         self._subscriptions_of_cameras = []
-        if self._queue is not None and self._inference is not None:
+        if self._queue is not None:
             self._queue.close()
-            self._inference.join()
-        self._queue = self._inference = None
+        for thread in self._inference:
+            thread.join()
+        self._queue, self._inference = None, []
         for stream in self._streams:
             stream.forget()
 
@@ -257,6 +268,25 @@ class SegmentationNode(LifecycleNode):
                 )
                 array.status.append(camera_status(stream.title, report, counts))
         self._diagnostics.publish(array)
+
+
+def inference_threads(model: SegmentationModel, cameras: int, limit: int) -> list[int]:
+    """Return with how many processor threads each inference thread runs the networks.
+
+    Several cameras are served side by side, which keeps every core busy without the waits
+    between the threads of one operation. In float32 the number of threads decides about the
+    order of sums, and with it about rounding; there, as on a GPU, one inference thread serves
+    all cameras, so that each gets what it would get alone.
+
+    Args:
+        model: the weights.
+        cameras: number of cameras.
+        limit: threads in all; 0 takes as many as torch does.
+    """
+    threads = min(limit, torch.get_num_threads()) if limit else torch.get_num_threads()
+    side_by_side = model.device.type == "cpu" and model.precision == torch.bfloat16
+    takers = min(cameras, threads) if side_by_side else 1
+    return [threads // takers] * takers
 
 
 def _warm_up(model: SegmentationModel) -> None:

@@ -74,7 +74,10 @@ def test_full_queue_refuses_new_frames_and_keeps_the_order() -> None:
     queue = FrameQueue([counts], places=2, keep_newest=False)
     for index in range(3):
         queue.put(0, frame(index))
-    assert [queue.take(), queue.take()] == [[(0, frame(0))], [(0, frame(1))]]
+    for index in range(2):
+        taken = queue.take()
+        assert taken == [(0, frame(index))]
+        queue.release(taken)
     assert counts.snapshot().dropped == {"busy": 1}
 
 
@@ -83,8 +86,36 @@ def test_cameras_are_taken_together_one_frame_each() -> None:
     for index in range(3):
         queue.put(0, frame(index))
     queue.put(2, frame(9))
-    assert queue.take() == [(0, frame(0)), (2, frame(9))]
+    taken = queue.take()
+    assert taken == [(0, frame(0)), (2, frame(9))]
+    queue.release(taken)
     assert queue.take() == [(0, frame(1))]
+
+
+def test_camera_is_held_until_its_frame_is_served() -> None:
+    queue = FrameQueue([FrameCounts() for _ in range(2)], places=9, keep_newest=False)
+    for camera in (0, 0, 1):
+        queue.put(camera, frame(camera))
+    taken = queue.take()
+    assert taken == [(0, frame(0)), (1, frame(1))]
+    later: list[object] = []
+    taker = threading.Thread(target=lambda: later.append(queue.take()))
+    taker.start()
+    taker.join(0.2)
+    assert later == []
+    queue.release(taken)
+    taker.join(5)
+    assert later == [[(0, frame(0))]]
+
+
+def test_takers_share_the_cameras_evenly_and_in_turn() -> None:
+    queue = FrameQueue([FrameCounts() for _ in range(5)], places=9, keep_newest=False, takers=2)
+    for camera in (0, 1, 2, 3, 4, 0):
+        queue.put(camera, frame(camera))
+    shares = [queue.take(), queue.take()]
+    assert [[camera for camera, _ in share] for share in shares] == [[0, 1, 2], [3]]
+    queue.release(shares[0])
+    assert [camera for camera, _ in queue.take()] == [4]  # not camera 0 once more
 
 
 def test_close_wakes_the_taker_and_counts_what_waited() -> None:

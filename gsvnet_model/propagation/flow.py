@@ -52,11 +52,16 @@ class FlowLight(nn.Module):
             ``FLOW_DIVISOR`` times the displacement in pixels of the (h, w) grid.
         """
         features = self.stem(torch.cat((current, previous), dim=1))
+        rows = features.shape[2]
+        # For an odd number of rows oneDNN adds in an order that depends on the number of threads
+        # and on the batch; one more row of the zeros that lie around the map changes nothing else.
+        even = F.pad(features, (0, 0, 0, rows % 2))
         sums: list[Tensor] = []
         for branch in self.dilated:
-            output = branch(features)
+            output = branch(even)
             sums.append(output + sums[-1] if sums else output)
-        flow: Tensor = self.head(self.merge(torch.cat(sums, dim=1)) + features)
+        merged: Tensor = self.merge(torch.cat(sums, dim=1))[:, :, :rows]
+        flow: Tensor = self.head(merged + features)
         return flow
 
 
