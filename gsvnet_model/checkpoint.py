@@ -178,6 +178,8 @@ def _from_metadata(metadata: Mapping[str, Any]) -> tuple[PropagationConfig, Mode
         raise ValueError(f"expected format version {_FORMAT_VERSION}, got {metadata['version']}")
     info = dict(metadata["info"])
     classes, normalisation = info.pop("classes"), info.pop("normalisation")
+    if "temperatures" in info:  # JSON knows lists only
+        info["temperatures"] = tuple(info["temperatures"])
     return PropagationConfig(**metadata["propagation"]), ModelInfo(
         classes=ClassTable(
             tuple(classes["names"]), tuple((r, g, b) for r, g, b in classes["palette"])

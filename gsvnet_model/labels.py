@@ -31,7 +31,7 @@ _BAND_VALUES = 1 << 22
 
 
 def labels_and_confidence(
-    logits: Tensor, height: int, width: int
+    logits: Tensor, height: int, width: int, temperature: float = 1.0
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Label every pixel with its most likely class, and say how likely it is.
 
@@ -47,6 +47,8 @@ def labels_and_confidence(
         logits: (K, h, w), any floating dtype, strides and device; K from 1 to 254.
         height: H, rows of the image, smaller or larger than h.
         width: W, columns of the image.
+        temperature: what logits are divided by before the softmax of the confidence; above 1 it
+            makes confidences lower. Labels do not depend on it.
 
     Returns:
         labels: (H, W) uint8, 0..K-1. Between tied classes either; any class where a logit is NaN.
@@ -55,7 +57,7 @@ def labels_and_confidence(
 
     Raises:
         ValueError: if logits are not (K, h, w) of a floating dtype with 1 <= K <= 254 and at
-            least one cell, or the size is not positive.
+            least one cell, or the size or the temperature is not positive.
     """
     if logits.ndim != 3 or not logits.is_floating_point():
         raise ValueError(
@@ -72,15 +74,17 @@ def labels_and_confidence(
         raise ValueError(f"expected at least one grid cell, got {grid_height} x {grid_width}")
     if height < 1 or width < 1:
         raise ValueError(f"expected an image size of 1 x 1 or more, got {height} x {width}")
+    if not temperature > 0:
+        raise ValueError(f"expected a temperature above 0, got {temperature}")
     values = logits.detach().to(torch.float32)
     rows, columns = corner_aligned(grid_height, height), corner_aligned(grid_width, width)
     if values.device.type == "cpu":
-        return _by_compiled_loop(values.contiguous(), rows, columns)
-    return _by_bands(values, rows, columns)
+        return _by_compiled_loop(values.contiguous(), rows, columns, temperature)
+    return _by_bands(values, rows, columns, temperature)
 
 
 def _by_compiled_loop(
-    logits: Tensor, rows: _Axis, columns: _Axis
+    logits: Tensor, rows: _Axis, columns: _Axis, temperature: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Label on the CPU; see `labels_and_confidence`. Logits are float32 and contiguous."""
     (above, down), (left, across) = rows, columns
@@ -92,7 +96,7 @@ def _by_compiled_loop(
     fill = functools.partial(
         fill_label_rows,
         logits.numpy(),
-        torch.softmax(logits, 0).numpy(),
+        torch.softmax(logits / temperature, 0).numpy(),
         above,
         down,
         first_pixels,
@@ -105,12 +109,12 @@ def _by_compiled_loop(
 
 
 def _by_bands(
-    logits: Tensor, rows: _Axis, columns: _Axis
+    logits: Tensor, rows: _Axis, columns: _Axis, temperature: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Label on any device in bands of rows; see `labels_and_confidence`. Logits are float32."""
     num_classes, grid_height, grid_width = logits.shape
     device = logits.device
-    probabilities = torch.softmax(logits, 0)
+    probabilities = torch.softmax(logits / temperature, 0)
     all_top = torch.from_numpy(rows[0]).to(device)
     all_down = torch.from_numpy(rows[1]).to(device)
     left = torch.from_numpy(columns[0]).to(device)

@@ -31,6 +31,8 @@ class ModelInfo:
         input_scale: keyframe input pixels per image pixel (the paper: 0.75).
         grid_stride: image pixels per cell of the propagated state (the paper: 8).
         grid_filter: how images come to the grid.
+        temperatures: what logits are divided by for the confidence, by frames since the keyframe;
+            the last one is that of all older frames. `gsvnet calibrate` fits them.
         metrics: figures measured with these weights, by name.
         command: the command that trained them.
     """
@@ -41,6 +43,7 @@ class ModelInfo:
     input_scale: float = 1.0
     grid_stride: int = 8
     grid_filter: GridFilter = "area"
+    temperatures: tuple[float, ...] = (1.0,)
     metrics: Mapping[str, float] = field(default_factory=dict)
     command: str = ""
 
@@ -54,6 +57,12 @@ class ModelInfo:
             raise ValueError(
                 f"expected a grid filter out of {GRID_FILTERS}, got {self.grid_filter!r}"
             )
+        if not self.temperatures or not all(value > 0 for value in self.temperatures):
+            raise ValueError(f"expected temperatures above 0, got {self.temperatures}")
+
+    def temperature_at(self, age: int) -> float:
+        """Return the temperature of frames that are `age` frames after their keyframe."""
+        return self.temperatures[min(age, len(self.temperatures) - 1)]
 
 
 class SegmentationModel:

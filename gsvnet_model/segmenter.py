@@ -244,12 +244,13 @@ def _advance(
     started = time.perf_counter()
     stream, previous = frame.stream, frame.previous
     height, width = frame.image.shape[:2]
-    labels, confidence = labels_and_confidence(published[0], height, width)
     state, age = published, 0
     if frame.reason:
         state = stream.model.to_grid(published, frame.on_grid.grey.shape[:2])
     elif previous is not None:
         age = previous.age + 1
+    temperature = stream.model.info.temperature_at(age)
+    labels, confidence = labels_and_confidence(published[0], height, width, temperature)
     stream._state = _State((height, width), state, frame.on_grid, age)
     return Segmentation(
         labels,

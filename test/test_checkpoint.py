@@ -33,6 +33,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         input_scale=0.75,
         grid_stride=4,
         grid_filter="bilinear",
+        temperatures=(1.1, 1.5),
         metrics={"miou": 61.5},
         command="gsvnet train",
     )

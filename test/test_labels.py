@@ -21,19 +21,20 @@ from gsvnet_model.compiled_rows import compiled, corner_aligned
 from gsvnet_model.labels import labels_and_confidence
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-Labeller = Callable[[Tensor, int, int], Arrays]
+Labeller = Callable[..., Arrays]
 Size = tuple[int, int]
 
 GRID: Size = (12, 20)
 IMAGE: Size = (83, 150)
 
 
-def by_bands(logits: Tensor, height: int, width: int) -> Arrays:
+def by_bands(logits: Tensor, height: int, width: int, temperature: float = 1.0) -> Arrays:
     """Take the path of other devices with CPU tensors."""
     return labels._by_bands(
         logits.float(),
         corner_aligned(logits.shape[1], height),
         corner_aligned(logits.shape[2], width),
+        temperature,
     )
 
 
@@ -167,6 +168,17 @@ def test_broken_logits_have_no_confidence(label: Labeller, value: float) -> None
     np.testing.assert_array_equal(found[:5], expected[0][:5])
     np.testing.assert_array_equal(confidence[:5], expected[1][:5])
     assert label(torch.full((3, 4, 5), value), 30, 40)[1].max() == 0
+
+
+def test_temperature_divides_the_logits_of_the_confidence_only(label: Labeller) -> None:
+    logits = make_logits("smooth", 11, GRID)
+    plain, _ = label(logits, *IMAGE)
+    warm, confidence = label(logits, *IMAGE, 2.5)
+    np.testing.assert_array_equal(warm, plain)
+    _, expected = label(logits / 2.5, *IMAGE)
+    np.testing.assert_array_equal(confidence, expected)
+    with pytest.raises(ValueError, match="temperature"):
+        labels_and_confidence(logits, *IMAGE, 0.0)
 
 
 def test_align_corners_matters() -> None:

@@ -143,6 +143,19 @@ def test_frames_prepared_but_not_stepped_leave_the_stream() -> None:
     assert segmenter.step(second).keyframe_age == 1
 
 
+def test_confidence_has_the_temperature_of_its_age() -> None:
+    plain = VideoSegmenter(random_model(), 10)
+    # At this temperature all classes are all but equal, and floor(255 / 11) is 23.
+    warm = VideoSegmenter(random_model(temperatures=(1.0, 1e6)), 10)
+    for age, image in enumerate(images(4)):
+        expected, step = plain.step(image), warm.step(image)
+        np.testing.assert_array_equal(step.labels, expected.labels)
+        if age == 0:
+            np.testing.assert_array_equal(step.confidence, expected.confidence)
+        else:
+            assert np.isin(step.confidence, (22, 23)).all()
+
+
 def test_change_is_the_mean_difference_on_the_grid() -> None:
     segmenter = VideoSegmenter(random_model(), 2)
     grey = np.full((64, 96, 3), 100, np.uint8)
