@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,17 @@ def store_metrics(path: Path, metrics: Mapping[str, float]) -> None:
     """
     metadata, tensors = _read(path)
     metadata["info"]["metrics"] = dict(metrics)
+    _write(path, tensors, metadata)
+
+
+def store_temperatures(path: Path, temperatures: Sequence[float]) -> None:
+    """Replace the temperatures in a checkpoint's metadata; the tensors stay as they are.
+
+    Raises:
+        ValueError: if the file is no checkpoint of this project.
+    """
+    metadata, tensors = _read(path)
+    metadata["info"]["temperatures"] = list(temperatures)
     _write(path, tensors, metadata)
 
 

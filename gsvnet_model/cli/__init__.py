@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from gsvnet_model.cli import (
     benchmark,
+    calibrate,
     evaluate,
     import_published,
     segment,
@@ -18,6 +19,7 @@ from gsvnet_model.cli import (
 _ADD_PARSERS = (
     segment.add_parser,
     evaluate.add_parser,
+    calibrate.add_parser,
     benchmark.add_parser,
     train.add_parser,
     import_published.add_parser,

@@ -1,0 +1,70 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Temperatures: what was distorted is found again."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from models import random_model
+from numpy.typing import NDArray
+
+from gsvnet_model import load_model
+from gsvnet_model.calibration import fit_temperatures
+from gsvnet_model.checkpoint import read_networks, save_model, store_temperatures
+from gsvnet_model.model import SegmentationModel
+from gsvnet_model.preprocessing import image_tensor
+
+Sequence = list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+
+
+def calibrated_sequence(model: SegmentationModel, true_temperature: float) -> Sequence:
+    """Return images whose labels are drawn from the model's own probabilities."""
+    rng = np.random.default_rng(0)
+    sequence = []
+    for _ in range(4):
+        image = rng.integers(0, 255, (64, 96, 3), np.uint8)
+        logits = model.segment(image_tensor(image, model.device))
+        full = torch.nn.functional.interpolate(
+            torch.softmax(logits / true_temperature, 1),
+            (64, 96),
+            mode="bilinear",
+            align_corners=True,
+        )
+        flat = full[0].flatten(1).T
+        drawn = torch.multinomial(flat, 1, generator=torch.Generator().manual_seed(1))
+        sequence.append((image, drawn.view(64, 96).to(torch.uint8).numpy()))
+    return sequence
+
+
+@pytest.mark.parametrize("true_temperature", [0.6, 1.0, 2.0])
+def test_temperature_of_the_data_is_found(true_temperature: float) -> None:
+    model = random_model()
+    with torch.no_grad():
+        for parameter in model.keyframe.parameters():
+            parameter.mul_(12)  # confident enough for a temperature to matter
+    (found,) = fit_temperatures(model, calibrated_sequence(model, true_temperature), 1)
+    assert found == pytest.approx(true_temperature, rel=0.08)
+
+
+def test_every_age_has_its_own() -> None:
+    model = random_model()
+    sequence = calibrated_sequence(model, 1.0)
+    assert len(fit_temperatures(model, sequence, 3)) == 3
+    void = [(image, np.full_like(labels, 255)) for image, labels in sequence[:2]]
+    with pytest.raises(ValueError, match="at every age"):
+        fit_temperatures(model, void, 2)
+    with pytest.raises(ValueError, match="ages"):
+        fit_temperatures(model, sequence, 5)
+
+
+def test_stored_temperatures_are_loaded(weights_path: Path, tmp_path: Path) -> None:
+    keyframe, propagation, info = read_networks(weights_path)
+    path = tmp_path / "weights.safetensors"
+    save_model(path, keyframe, propagation, info)
+    store_temperatures(path, (1.5, 2.0))
+    assert load_model(path).info == dataclasses.replace(info, temperatures=(1.5, 2.0))
+    assert load_model(path).info.temperature_at(7) == 2.0
