@@ -175,7 +175,7 @@ def test_folding_leaves_no_batch_norm_and_the_original_as_it_was() -> None:
     assert torch.equal(slow.flow(*images), before)
 
 
-@pytest.mark.parametrize("name", ["swiftnet_r18", "bisenet_r18"])
+@pytest.mark.parametrize("name", ["swiftnet_r18", "bisenet_r18", "ddrnet23_slim"])
 def test_folded_keyframe_networks_give_the_same_logits(name: str) -> None:
     torch.manual_seed(3)
     slow = build_keyframe_network(name, CLASSES).eval().requires_grad_(False)

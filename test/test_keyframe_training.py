@@ -3,19 +3,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from gsvnet_model import street_drive
 from gsvnet_model.classes import IGNORE_INDEX
+from gsvnet_model.data import drive_pool
 from gsvnet_model.data.augment import Augmentation, paste_classes, random_view
 from gsvnet_model.data.camvid import find_camvid, open_split
+from gsvnet_model.data.drive_pool import load_drive_pool
 from gsvnet_model.street_drive import StreetDrive
 from gsvnet_model.training import keyframe as training
-from gsvnet_model.training.keyframe import KeyframeRecipe, Phase, train_keyframe
+from gsvnet_model.training.keyframe import (
+    KeyframeRecipe,
+    Phase,
+    soft_jaccard_loss,
+    train_keyframe,
+)
 from gsvnet_model.training.recipe import read_recipe
 from gsvnet_model.training.run import Run, WeightAverage
 
@@ -46,6 +56,8 @@ def recipe(iterations: int) -> KeyframeRecipe:
         phases=(Phase(0.5, (64, 64), 0), Phase(0.5, (64, 96), 1)),
         warm_up=2,
         average_decay=0.9,
+        jaccard=0.5,
+        loss_stride=2,
     )
 
 
@@ -98,6 +110,7 @@ def test_recipe_guards(tmp_path: Path) -> None:
         ("phases: [{share: 0.5, crop: [64, 64], drive_images: 0}]", "sum to 1"),
         ("phases: [{share: 1, crop: [64, 64], drive_images: 8}]", "drive_images"),
         ("augmentation: {scale: [2, 1]}", "scale"),
+        ("loss_stride: 0", "loss_stride"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
@@ -120,6 +133,82 @@ def test_views_keep_labels_on_their_pixels() -> None:
         agree = np.abs(view[..., 0].astype(int) - view_labels * 20.0) < 11
         assert agree[known].mean() > 0.97
     assert void > 0  # the zoomed-out views reach beyond the image
+
+
+def test_dusk_darkens_and_tints_but_moves_nothing() -> None:
+    levels = np.repeat(np.arange(0, 256, 4, dtype=np.uint8), 64).reshape(64, 64)
+    image = np.repeat(levels[..., None], 3, 2)
+    plain = Augmentation(
+        scale=(1, 1), rotation_deg=0, flip=0, brightness=0, contrast=0, saturation=0,
+        channel_gain=0, blur=0, noise=0, gamma=0.3,
+    )  # fmt: skip
+    dusk = dataclasses.replace(plain, gamma=0.0, dusk=1.0)
+    labels = np.zeros((64, 64), np.uint8)
+    for seed in range(5):
+        view, _ = random_view(image, labels, (64, 64), dusk, np.random.default_rng(seed))
+        assert view.mean() < image.mean()
+        assert (np.diff(view[:, 0].astype(int), axis=0) >= 0).all()  # no level overtakes another
+        assert np.ptp(view[-1, 0].astype(int)) > 3  # white has a colour
+        view, _ = random_view(image, labels, (64, 64), plain, np.random.default_rng(seed))
+        assert (view[0] == 0).all() and (view[-1] >= 250).all()  # gamma keeps both ends
+        assert (np.ptp(view, axis=2) == 0).all()
+        assert not np.array_equal(view, image)
+
+
+def test_soft_jaccard_loss_is_one_minus_iou_for_sure_predictions() -> None:
+    labels = torch.tensor([[[0, 0, 1, 1], [2, 2, IGNORE_INDEX, IGNORE_INDEX]]])
+    predicted = torch.tensor([[[0, 1, 1, 1], [2, 2, 0, 3]]])
+    logits = 100.0 * torch.nn.functional.one_hot(predicted, 5).movedim(-1, 1).float()
+    expected = 1 - (1 / 2 + 2 / 3 + 1) / 3  # classes 0, 1, 2; void and absent classes do not count
+    assert soft_jaccard_loss(logits, labels).item() == pytest.approx(expected, abs=1e-5)
+    void = torch.full_like(labels, IGNORE_INDEX)
+    assert soft_jaccard_loss(logits, void).item() == 1
+
+
+def test_auxiliary_heads_count_as_their_network_says() -> None:
+    logits, other = torch.zeros(1, 4, 2, 2), torch.zeros(1, 4, 2, 2)
+
+    class TwoHeads(torch.nn.Module):
+        def forward_with_auxiliary(self, images: torch.Tensor) -> list[torch.Tensor]:
+            return [logits, other]
+
+    network = TwoHeads()
+    arguments = (
+        torch.zeros(1, 3, 8, 8), torch.zeros(1, 8, 8, dtype=torch.int64), torch.ones(4),
+        KeyframeRecipe(num_classes=4, loss_stride=2),
+    )  # fmt: skip
+    single = float(np.log(4))
+    assert training._loss(network, *arguments).item() == pytest.approx(2 * single, rel=1e-4)
+    network.auxiliary_weight = 0.4  # type: ignore[assignment]
+    assert training._loss(network, *arguments).item() == pytest.approx(1.4 * single, rel=1e-4)
+
+
+def test_drive_pool_is_kept_until_the_renderer_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered: list[int] = []
+
+    class BlankDrive:
+        def __init__(self, seed: int, height: int, width: int) -> None:
+            rendered.append(seed)
+            self.image = np.full((height, width, 3), seed, np.uint8)
+
+        def frame(self, index: int) -> SimpleNamespace:
+            return SimpleNamespace(image=self.image, labels=self.image[..., 0] + index)
+
+    monkeypatch.setattr(drive_pool, "StreetDrive", BlankDrive)
+    sources = tmp_path / "renderer"
+    sources.mkdir()
+    monkeypatch.setattr(street_drive, "__path__", [str(sources)])
+    (sources / "drive.py").write_text("a = 1")
+    images, labels = load_drive_pool(tmp_path, 13, 4, 6, first_seed=3)
+    again, again_labels = load_drive_pool(tmp_path, 13, 4, 6, first_seed=3)
+    assert np.array_equal(images, again) and np.array_equal(labels, again_labels)
+    assert labels[:, 0, 0].tolist() == [*range(3, 3 + 12 * 17, 17), 4]
+    assert rendered == [3, 4]  # twelve images of a drive, and only once
+    (sources / "drive.py").write_text("a = 2")
+    load_drive_pool(tmp_path, 13, 4, 6, first_seed=3)
+    assert rendered == [3, 4, 3, 4]
 
 
 def test_pasted_classes_bring_their_pixels() -> None:

@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 
 from gsvnet_model.classes import IGNORE_INDEX
 
+_DUSK_GAMMA = (1.0, 1.4)
+_DUSK_GAIN = (0.5, 0.9)
+_DUSK_CAST = (0.85, 1.15)
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -24,6 +28,8 @@ class Augmentation:
         contrast: largest relative change about the mean.
         saturation: largest relative change about the grey value.
         channel_gain: largest relative change of a single channel (white balance).
+        gamma: largest logarithm of the exponent applied to grey levels, to either side.
+        dusk: probability of an image at dusk: dark, of poor contrast and with a colour cast.
         blur: probability of a light Gaussian blur.
         noise: largest standard deviation of added noise, grey levels.
         paste: probability that classes of another view are pasted on top (ClassMix).
@@ -36,6 +42,8 @@ class Augmentation:
     contrast: float = 0.3
     saturation: float = 0.4
     channel_gain: float = 0.08
+    gamma: float = 0.0
+    dusk: float = 0.0
     blur: float = 0.15
     noise: float = 6.0
     paste: float = 0.3
@@ -140,6 +148,8 @@ def _random_colour(
     matrix[:, :3] = np.diag(channels) @ luma * gain * contrast
     matrix[:, 3] = float(image.mean()) * gain * (1 - contrast)
     result = cv2.transform(image, matrix)
+    if a.gamma or a.dusk:
+        result = cv2.LUT(result, _tone_curve(a, rng))
     if rng.random() < a.blur:
         result = cv2.GaussianBlur(result, (0, 0), rng.uniform(0.4, 1.2))
     sigma = rng.uniform(0, a.noise)
@@ -149,3 +159,15 @@ def _random_colour(
         cv2.randn(noise, np.zeros(3), np.full(3, sigma))
         result = cv2.add(result, noise, dtype=cv2.CV_8U)
     return result.astype(np.uint8, copy=False)
+
+
+def _tone_curve(augmentation: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return a random (1, 256, 3) table of grey levels for `cv2.LUT`."""
+    gamma = np.exp(rng.uniform(-1, 1) * augmentation.gamma)
+    gain = np.ones(3)
+    if rng.random() < augmentation.dusk:
+        gamma *= rng.uniform(*_DUSK_GAMMA)
+        gain = rng.uniform(*_DUSK_GAIN) * rng.uniform(*_DUSK_CAST, 3)
+    levels = (np.arange(256) / 255.0) ** gamma
+    curve: NDArray[np.float64] = np.clip(levels[:, None] * gain * 255 + 0.5, 0, 255)
+    return curve.astype(np.uint8)[None]

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from gsvnet_model import street_drive
 from gsvnet_model.street_drive import StreetDrive
 
 _FRAMES_PER_DRIVE = 12
@@ -22,7 +24,7 @@ def load_drive_pool(
     """Return rendered street images with exact labels.
 
     Args:
-        folder: where the frames are kept between runs.
+        folder: where the frames are kept between runs; a changed renderer renders them anew.
         count: number of images.
         height: of the images, pixels.
         width: of the images, pixels.
@@ -31,7 +33,8 @@ def load_drive_pool(
     Returns:
         (count, H, W, 3) uint8 RGB images and (count, H, W) uint8 labels.
     """
-    cache = folder / f"drive_pool_{count}_{height}x{width}_{first_seed}.npz"
+    name = f"drive_pool_{count}_{height}x{width}_{first_seed}_{renderer_version()}.npz"
+    cache = folder / name
     if cache.exists():
         with np.load(cache) as stored:
             return stored["images"], stored["labels"]
@@ -45,3 +48,11 @@ def load_drive_pool(
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(cache, images=images, labels=labels)
     return images, labels
+
+
+def renderer_version() -> str:
+    """Return a short hash of the renderer's source files."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(street_drive.__path__[0]).glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:8]

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from torch import nn
 
 from gsvnet_model.keyframe.bisenet import BiSeNet
+from gsvnet_model.keyframe.ddrnet import DDRNet
 from gsvnet_model.keyframe.swiftnet import SwiftNet
 
 KEYFRAME_NETWORKS: dict[str, Callable[[int], nn.Module]] = {
     "swiftnet_r18": SwiftNet,
     "bisenet_r18": BiSeNet,
+    "ddrnet23_slim": DDRNet,
 }
 """Constructors by name; each takes the number of classes.
 

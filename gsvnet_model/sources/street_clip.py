@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from gsvnet_model import street_drive
+from gsvnet_model.data.drive_pool import renderer_version
 from gsvnet_model.sources.source import DEFAULT_RATE_HZ, Size
 from gsvnet_model.street_drive import StreetDrive
 
@@ -81,7 +80,7 @@ class StreetClip:
 
 def _rendered(height: int, width: int, count: int) -> Path:
     """Return a folder with `count` images or more, rendered if there is none."""
-    key = f"{_renderer_version()}_{width}x{height}"
+    key = f"{SEED}_{renderer_version()}_{width}x{height}"
     cache = _cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     for folder in cache.glob(f"{key}_*"):
@@ -116,14 +115,6 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         path, mode="w+", dtype=np.uint8, shape=shape
     )
     return array
-
-
-def _renderer_version() -> str:
-    """Return a hash of the renderer's sources: another renderer draws another clip."""
-    digest = hashlib.sha256(str(SEED).encode())
-    for path in sorted(Path(street_drive.__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def _cache_folder() -> Path:

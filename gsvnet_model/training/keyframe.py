@@ -23,6 +23,7 @@ from gsvnet_model.classes import IGNORE_INDEX
 from gsvnet_model.data.augment import Augmentation, paste_classes, random_view
 from gsvnet_model.data.camvid import open_split
 from gsvnet_model.data.drive_pool import load_drive_pool
+from gsvnet_model.freed_memory import keep_freed_memory
 from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.metrics import ConfusionMatrix
 from gsvnet_model.preprocessing import Normalisation
@@ -59,6 +60,8 @@ class KeyframeRecipe:
         warm_up: iterations over which the learning rate rises linearly.
         weight_decay: AdamW's, on convolution weights.
         class_balance: class weights are frequency ** -class_balance, mean 1.
+        jaccard: weight of the soft Jaccard loss beside the cross entropy's 1.
+        loss_stride: the loss looks at every n-th row and column of the labels.
         average_decay: of the weight average that is evaluated and kept.
         seed: of initialisation and augmentation.
         augmentation: ranges of the random views.
@@ -78,12 +81,16 @@ class KeyframeRecipe:
     warm_up: int = 200
     weight_decay: float = 0.02
     class_balance: float = 0.3
+    jaccard: float = 0.0
+    loss_stride: int = 1
     average_decay: float = 0.998
     seed: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        """Check the schedule."""
+        """Check the values."""
+        if self.loss_stride < 1:
+            raise ValueError(f"expected a loss_stride of at least 1, got {self.loss_stride}")
         for phase in self.phases:
             if not 0 <= phase.drive_images < self.batch_size:
                 raise ValueError(
@@ -134,6 +141,8 @@ def train_keyframe(
         The averaged weights (state dict, float32, CPU).
     """
     torch.manual_seed(recipe.seed)
+    if device.type == "cpu":
+        keep_freed_memory()
     run = Run(output)
     network = build_keyframe_network(recipe.network, recipe.num_classes).to(device)
     if start_from is not None:
@@ -163,7 +172,7 @@ def train_keyframe(
         inputs = normalisation.apply(torch.from_numpy(images).to(device).permute(0, 3, 1, 2))
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         target = torch.from_numpy(labels).to(device).long()
-        loss = _loss(network, inputs, target, class_weights)
+        loss = _loss(network, inputs, target, class_weights, recipe)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -191,17 +200,50 @@ def train_keyframe(
     return {name: value.cpu() for name, value in average.state.items()}
 
 
-def _loss(network: nn.Module, images: Tensor, labels: Tensor, class_weights: Tensor) -> Tensor:
+def _loss(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    class_weights: Tensor,
+    recipe: KeyframeRecipe,
+) -> Tensor:
+    labels = labels[:, :: recipe.loss_stride, :: recipe.loss_stride]
     with torch.autocast(images.device.type, torch.bfloat16):
         # Networks with auxiliary heads are supervised at each of them.
         train_forward = getattr(network, "forward_with_auxiliary", None)
         outputs = [network(images)] if train_forward is None else list(train_forward(images))
     total = torch.zeros((), device=images.device)
-    for logits in outputs:
+    # Where the network names no weight, its auxiliary heads count as the main one (BiSeNet).
+    auxiliary_weight = float(getattr(network, "auxiliary_weight", 1.0))
+    for index, logits in enumerate(outputs):
         # align_corners=True: cell i of a stride-s map is centred on pixel s*i.
         full = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=True)
-        total = total + F.cross_entropy(full, labels, class_weights, ignore_index=IGNORE_INDEX)
+        loss = F.cross_entropy(full, labels, class_weights, ignore_index=IGNORE_INDEX)
+        if index == 0 and recipe.jaccard:
+            loss = loss + recipe.jaccard * soft_jaccard_loss(full, labels)
+        total = total + (1.0 if index == 0 else auxiliary_weight) * loss
     return total
+
+
+def soft_jaccard_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return 1 - the soft IoU, mean over the classes that the batch contains.
+
+    The metric is a mean over classes of IoU over the whole data set; cross entropy alone trades
+    rare classes for frequent ones. See: Bertels et al., "Optimizing the Dice Score and Jaccard
+    Index for Medical Image Segmentation".
+
+    Args:
+        logits: (N, K, H, W) float32.
+        labels: (N, H, W) int64 class ids, 255 = void, which counts nowhere.
+    """
+    known = (labels != IGNORE_INDEX).unsqueeze(1)
+    probabilities = logits.softmax(1) * known
+    truth = F.one_hot(torch.where(known[:, 0], labels, 0), logits.shape[1]).movedim(-1, 1) * known
+    intersection = (probabilities * truth).sum((0, 2, 3))
+    size = truth.sum((0, 2, 3))
+    union = probabilities.sum((0, 2, 3)) + size - intersection
+    present = size > 0
+    return 1 - (intersection[present] / union[present]).sum() / present.sum().clamp(min=1)
 
 
 def _optimiser(network: nn.Module, recipe: KeyframeRecipe) -> torch.optim.Optimizer:
@@ -213,6 +255,7 @@ def _optimiser(network: nn.Module, recipe: KeyframeRecipe) -> torch.optim.Optimi
             {"params": free, "weight_decay": 0.0},
         ],
         lr=recipe.learning_rate,
+        fused=True,
     )
 
 
