@@ -39,17 +39,14 @@ class FrameQueue:
         counts: one per camera; frames that are replaced or refused are counted as busy.
         places: frames of one camera that may wait.
         keep_newest: whether a new frame replaces the oldest one when all places are taken.
-        takers: threads that take frames and share them evenly.
     """
 
-    def __init__(
-        self, counts: Sequence[FrameCounts], places: int, keep_newest: bool, takers: int = 1
-    ) -> None:
+    def __init__(self, counts: Sequence[FrameCounts], places: int, keep_newest: bool) -> None:
         self._counts = counts
         self._places = places
         self._keep_newest = keep_newest
         self._frames: list[deque[ReceivedFrame]] = [deque() for _ in counts]
-        self._takers = takers
+        self._idle_takers = 0
         self._held: set[int] = set()
         self._next = 0
         self._changed = Condition()
@@ -73,20 +70,25 @@ class FrameQueue:
     def take(self) -> list[tuple[int, ReceivedFrame]]:
         """Wait for frames and return this taker's share of them, none once closed.
 
-        A share holds the oldest frame of each of several cameras, with the camera's index.
-        These cameras are held until `release`, so that each one's frames are served in order.
-        Cameras take turns, so that none delays the others by more than one frame.
+        A share holds the oldest frame of each of several cameras, with the camera's index: all
+        that are ready, divided by the takers that have nothing else to do. These cameras are
+        held until `release`, so that each one's frames are served in order. Cameras take turns,
+        so that none delays the others by more than one frame.
         """
         with self._changed:
-            while not self._closed:
-                turn = [*range(self._next, len(self._frames)), *range(self._next)]
-                ready = [index for index in turn if self._frames[index] and index not in self._held]
-                if ready:
-                    share = ready[: math.ceil(len(ready) / self._takers)]
-                    self._next = (share[-1] + 1) % len(self._frames)
-                    self._held.update(share)
-                    return [(index, self._frames[index].popleft()) for index in share]
-                self._changed.wait()
+            self._idle_takers += 1
+            try:
+                while not self._closed:
+                    turn = [*range(self._next, len(self._frames)), *range(self._next)]
+                    ready = [i for i in turn if self._frames[i] and i not in self._held]
+                    if ready:
+                        share = ready[: math.ceil(len(ready) / self._idle_takers)]
+                        self._next = (share[-1] + 1) % len(self._frames)
+                        self._held.update(share)
+                        return [(index, self._frames[index].popleft()) for index in share]
+                    self._changed.wait()
+            finally:
+                self._idle_takers -= 1
         return []
 
     def release(self, taken: Sequence[tuple[int, ReceivedFrame]]) -> None:

@@ -135,7 +135,6 @@ class SegmentationNode(LifecycleNode):
             [stream.counts for stream in self._streams],
             places=1 if keeps_newest else settings.frames_queue,
             keep_newest=keeps_newest,
-            takers=len(takers),
         )
         self._inference = [
             threading.Thread(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from sensor_msgs.msg import Image
@@ -108,14 +109,40 @@ def test_camera_is_held_until_its_frame_is_served() -> None:
     assert later == [[(0, frame(0))]]
 
 
-def test_takers_share_the_cameras_evenly_and_in_turn() -> None:
-    queue = FrameQueue([FrameCounts() for _ in range(5)], places=9, keep_newest=False, takers=2)
-    for camera in (0, 1, 2, 3, 4, 0):
+def test_idle_takers_share_the_cameras_and_the_last_one_takes_all() -> None:
+    queue = FrameQueue([FrameCounts() for _ in range(4)], places=9, keep_newest=False)
+    shares: list[list[int]] = []
+    barrier = threading.Barrier(3)
+
+    def serve() -> None:
+        barrier.wait()
+        shares.append([camera for camera, _ in queue.take()])
+
+    takers = [threading.Thread(target=serve) for _ in range(2)]
+    for taker in takers:
+        taker.start()
+    barrier.wait()
+    time.sleep(0.2)  # both wait for frames
+    with queue._changed:  # all at once
+        for camera in range(4):
+            queue.put(camera, frame(camera))
+    for taker in takers:
+        taker.join(5)
+    assert sorted(len(share) for share in shares) == [2, 2]
+    assert sorted(camera for share in shares for camera in share) == [0, 1, 2, 3]
+    queue.release([(camera, frame(0)) for camera in range(4)])
+    for camera in range(4):
         queue.put(camera, frame(camera))
-    shares = [queue.take(), queue.take()]
-    assert [[camera for camera, _ in share] for share in shares] == [[0, 1, 2], [3]]
-    queue.release(shares[0])
-    assert [camera for camera, _ in queue.take()] == [4]  # not camera 0 once more
+    assert len(queue.take()) == 4
+
+
+def test_cameras_take_turns() -> None:
+    queue = FrameQueue([FrameCounts() for _ in range(3)], places=9, keep_newest=False)
+    queue.put(0, frame(0))
+    queue.release(queue.take())
+    for camera in (0, 1, 2):
+        queue.put(camera, frame(camera))
+    assert [camera for camera, _ in queue.take()] == [1, 2, 0]
 
 
 def test_close_wakes_the_taker_and_counts_what_waited() -> None:
