@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from gsvnet_model.data.camvid import LabelledImage
 from gsvnet_model.labels import labels_and_confidence
 from gsvnet_model.metrics import ConfusionMatrix, pooled
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import grid_image, grid_size, image_tensor
 from gsvnet_model.propagation.warp import backward_warp
+from gsvnet_model.reliability import ReliabilityHistogram
 
 KeyframeOutput = Literal["network", "grid"]
 KEYFRAME_OUTPUTS: tuple[str, ...] = get_args(KeyframeOutput)
@@ -28,17 +30,39 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class DistanceEvaluation:
-    """Confusion matrices by distance, index = frames since the keyframe.
+    """What was counted by distance, index = frames since the keyframe.
 
     Attributes:
         propagated: of the propagation network.
         repeated: of the keyframe's labels, kept as they are.
         warped: of the keyframe's logits, moved along the flow and not mixed.
+        reliability: confidences of the propagation network.
     """
 
     propagated: tuple[ConfusionMatrix, ...]
     repeated: tuple[ConfusionMatrix, ...]
     warped: tuple[ConfusionMatrix, ...]
+    reliability: tuple[ReliabilityHistogram, ...]
+
+    @classmethod
+    def empty(cls, num_classes: int, max_interval: int) -> DistanceEvaluation:
+        """Return counts of nothing.
+
+        Raises:
+            ValueError: if there is no distance to count at.
+        """
+        if max_interval < 1:
+            raise ValueError(f"expected at least one distance, got max_interval {max_interval}")
+        propagated, repeated, warped = (
+            tuple(ConfusionMatrix(num_classes) for _ in range(max_interval)) for _ in range(3)
+        )
+        reliability = tuple(ReliabilityHistogram() for _ in range(max_interval))
+        return cls(propagated, repeated, warped, reliability)
+
+    @property
+    def max_interval(self) -> int:
+        """The number of distances."""
+        return len(self.propagated)
 
     def average_miou(self, interval: int) -> float:
         """Return the paper's "avg mIoU": percent, pooled over the distances of an interval."""
@@ -49,17 +73,16 @@ class DistanceEvaluation:
         return self._first(interval)[-1].miou()
 
     def _first(self, interval: int) -> tuple[ConfusionMatrix, ...]:
-        if not 1 <= interval <= len(self.propagated):
+        if not 1 <= interval <= self.max_interval:
             raise ValueError(
-                f"expected an interval of 1 to {len(self.propagated)} as evaluated, got {interval}"
+                f"expected an interval of 1 to {self.max_interval} as evaluated, got {interval}"
             )
         return self.propagated[:interval]
 
 
-@torch.inference_mode()
 def evaluate_distances(
     model: SegmentationModel,
-    sequence: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+    sequence: Sequence[LabelledImage],
     max_interval: int = 5,
     keyframe_output: KeyframeOutput = "network",
 ) -> DistanceEvaluation:
@@ -78,7 +101,7 @@ def evaluate_distances(
             from the state on the grid, as the paper does.
 
     Returns:
-        Confusion matrices at full resolution.
+        Confusion matrices and confidences at full resolution.
 
     Raises:
         ValueError: if the sequence is too short, its frames differ in size or an argument is
@@ -86,53 +109,72 @@ def evaluate_distances(
 
     See: paper Sec. 4.1 (average and minimum mIoU).
     """
-    if max_interval < 1:
-        raise ValueError(f"expected at least one distance, got max_interval {max_interval}")
+    result = DistanceEvaluation.empty(model.info.classes.num_classes, max_interval)
+    for first in tqdm(range(0, len(sequence), _BATCH), desc="evaluating"):
+        starts = range(first, min(first + _BATCH, len(sequence)))
+        count_keyframes(result, model, sequence, starts, keyframe_output)
+    return result
+
+
+@torch.inference_mode()
+def count_keyframes(
+    result: DistanceEvaluation,
+    model: SegmentationModel,
+    sequence: Sequence[LabelledImage],
+    starts: range,
+    keyframe_output: KeyframeOutput = "network",
+) -> None:
+    """Propagate some keyframes together and count their labels; see `evaluate_distances`.
+
+    Args:
+        result: what to add to; its number of distances is how far keyframes are propagated.
+        model: the weights.
+        sequence: consecutive frames, of which only those needed are read.
+        starts: the frames that are keyframes, consecutive.
+        keyframe_output: as for `evaluate_distances`.
+
+    Raises:
+        ValueError: as `evaluate_distances`.
+    """
+    max_interval = result.max_interval
     if keyframe_output not in KEYFRAME_OUTPUTS:
         raise ValueError(
             f"expected a keyframe output out of {KEYFRAME_OUTPUTS}, got {keyframe_output!r}"
         )
     if len(sequence) < max_interval:
         raise ValueError(f"expected at least {max_interval} frames, got {len(sequence)}")
-    num_classes = model.info.classes.num_classes
-    matrices: tuple[tuple[ConfusionMatrix, ...], ...] = tuple(
-        tuple(ConfusionMatrix(num_classes) for _ in range(max_interval)) for _ in range(3)
-    )
-    propagated, repeated, warped = matrices
-    for first in tqdm(range(0, len(sequence), _BATCH), desc="evaluating"):
-        starts = range(first, min(first + _BATCH, len(sequence)))
-        frames = _Frames(model, sequence, starts.start, starts.stop + max_interval - 1)
-        published = [model.segment(image_tensor(frames.image(t), model.device)) for t in starts]
-        state = torch.cat([model.to_grid(logits, frames.grid) for logits in published])
-        if keyframe_output == "grid":
-            published = [state[number][None] for number in range(len(state))]
-        keyframe_labels = [frames.labels(logits) for logits in published]
-        warped_state = state
-        for distance in range(max_interval):
-            # Near the end of the sequence keyframes run out of frames to be propagated to.
-            count = min(len(starts), len(sequence) - distance - starts.start)
-            if count <= 0:
-                break
+    frames = _Frames(model, sequence, starts.start, starts.stop + max_interval - 1)
+    published = [model.segment(image_tensor(frames.image(t), model.device)) for t in starts]
+    state = torch.cat([model.to_grid(logits, frames.grid) for logits in published])
+    if keyframe_output == "grid":
+        published = [state[number][None] for number in range(len(state))]
+    keyframes = [frames.labels(logits, age=0) for logits in published]
+    warped_state = state
+    for distance in range(max_interval):
+        # Near the end of the sequence keyframes run out of frames to be propagated to.
+        count = min(len(starts), len(sequence) - distance - starts.start)
+        if count <= 0:
+            break
+        if distance:
+            targets = range(starts.start + distance, starts.start + distance + count)
+            current = frames.inputs(targets)
+            previous = frames.inputs(range(targets.start - 1, targets.stop - 1))
+            output = model.propagate(state[:count], current, previous)
+            warped_state = backward_warp(warped_state[:count], output.flow)
+            state = output.logits
+        for number, start in enumerate(starts[:count]):
+            target = start + distance
+            if target < max_interval - 1:
+                continue
+            truth = frames.truth(target)
+            propagated = warped = keyframes[number]
             if distance:
-                targets = range(starts.start + distance, starts.start + distance + count)
-                current = frames.inputs(targets)
-                previous = frames.inputs(range(targets.start - 1, targets.stop - 1))
-                output = model.propagate(state[:count], current, previous)
-                warped_state = backward_warp(warped_state[:count], output.flow)
-                state = output.logits
-            for number, start in enumerate(starts[:count]):
-                target = start + distance
-                if target < max_interval - 1:
-                    continue
-                truth = frames.truth(target)
-                repeated[distance].update(keyframe_labels[number], truth)
-                if distance:
-                    propagated[distance].update(frames.labels(state[number][None]), truth)
-                    warped[distance].update(frames.labels(warped_state[number][None]), truth)
-                else:
-                    propagated[0].update(keyframe_labels[number], truth)
-                    warped[0].update(keyframe_labels[number], truth)
-    return DistanceEvaluation(propagated, repeated, warped)
+                propagated = frames.labels(state[number][None], age=distance)
+                warped = frames.labels(warped_state[number][None], age=distance)
+            result.propagated[distance].update(propagated[0], truth)
+            result.reliability[distance].update(*propagated, truth)
+            result.warped[distance].update(warped[0], truth)
+            result.repeated[distance].update(keyframes[number][0], truth)
 
 
 class _Frames:
@@ -141,7 +183,7 @@ class _Frames:
     def __init__(
         self,
         model: SegmentationModel,
-        sequence: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+        sequence: Sequence[LabelledImage],
         start: int,
         stop: int,
     ) -> None:
@@ -149,6 +191,7 @@ class _Frames:
         self._pairs = [sequence[index] for index in range(start, min(stop, len(sequence)))]
         height, width = self._pairs[0][1].shape
         self._size = (height, width)
+        self._info = model.info
         self.grid = grid_size(height, width, model.info.grid_stride)
         inputs = []
         for image, truth in self._pairs:
@@ -171,6 +214,6 @@ class _Frames:
         """Return the normalised grid images (N, 3, h, w) of a run of frames."""
         return self._inputs[indices.start - self._start : indices.stop - self._start]
 
-    def labels(self, logits: Tensor) -> NDArray[np.uint8]:
-        """Return (1, K, ., .) logits as (H, W) labels, as a stream would publish them."""
-        return labels_and_confidence(logits[0], *self._size)[0]
+    def labels(self, logits: Tensor, age: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return what a stream publishes of (1, K, ., .) logits: labels and confidence, (H, W)."""
+        return labels_and_confidence(logits[0], *self._size, self._info.temperature_at(age))

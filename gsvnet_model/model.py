@@ -32,7 +32,7 @@ class ModelInfo:
         grid_stride: image pixels per cell of the propagated state (the paper: 8).
         grid_filter: how images come to the grid.
         temperatures: what logits are divided by for the confidence, by frames since the keyframe;
-            the last one is that of all older frames. `gsvnet calibrate` fits them.
+            the last one is that of all older frames..
         metrics: figures measured with these weights, by name.
         command: the command that trained them.
     """

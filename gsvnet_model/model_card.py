@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gsvnet_model.checkpoint import read_networks
+from gsvnet_model.classes import CAMVID
 from gsvnet_model.environment import sha256
 
 
@@ -27,25 +28,30 @@ def write_model_card(path: Path, weights: Path, tables: Mapping[str, str]) -> No
         weights: the checkpoint that was measured.
         tables: measured figures as Markdown, by heading.
     """
-    keyframe, propagation, info = read_networks(weights)
+    _, _, info = read_networks(weights)
     facts = [
         ("keyframe network", info.keyframe_network),
-        ("keyframe weights", f"{sum(p.numel() for p in keyframe.parameters()):,}"),
-        ("propagation weights", f"{sum(p.numel() for p in propagation.parameters()):,}"),
         ("classes", ", ".join(info.classes.names)),
         ("mean, std (RGB, 0..255)", f"{info.normalisation.mean}, {info.normalisation.std}"),
         ("input scale", info.input_scale),
         ("grid stride, filter", f"{info.grid_stride}, {info.grid_filter}"),
+        ("temperatures by age", ", ".join(f"{value:.3g}" for value in info.temperatures)),
         ("file", f"`{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB"),
         ("sha256", f"`{sha256(weights)}`"),
         ("trained by", f"`{info.command}`"),
     ]
+    scenes = (
+        "Trained on 367 street scenes of one town by daylight (CamVid, research use) and on "
+        "rendered streets. Expect less elsewhere, at night and in rain; confidences are not "
+        "calibrated there."
+        if info.classes == CAMVID
+        else "Expect less on scenes unlike those of the training; confidences are not calibrated "
+        "there."
+    )
     parts = [
         f"# {weights.stem}",
         markdown_table(("", ""), [(name, str(value)) for name, value in facts]),
         *(f"## {heading}\n\n{table}" for heading, table in tables.items()),
-        "## Use\n\nTrained on 367 street scenes of one town by daylight (CamVid, research use) "
-        "and on rendered streets. Expect less elsewhere, at night and in rain; confidences are "
-        "not calibrated there.",
+        f"## Use\n\n{scenes}",
     ]
     path.write_text("\n\n".join(parts) + "\n")

@@ -13,6 +13,7 @@ from gsvnet_model.cli import (
     evaluate,
     import_published,
     segment,
+    tradeoff,
     train,
 )
 
@@ -21,6 +22,7 @@ _ADD_PARSERS = (
     evaluate.add_parser,
     calibrate.add_parser,
     benchmark.add_parser,
+    tradeoff.add_parser,
     train.add_parser,
     import_published.add_parser,
 )

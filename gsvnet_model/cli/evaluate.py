@@ -1,24 +1,33 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""`gsvnet evaluate`: accuracy by keyframe interval, as the paper measures it."""
+"""`gsvnet evaluate`: accuracy, confidence, stability and cost, as the paper measures them."""
 
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
-from gsvnet_model.checkpoint import default_weights, load_model, store_metrics
+from gsvnet_model.checkpoint import default_weights, load_model, read_networks, store_metrics
+from gsvnet_model.cityscapes_evaluation import evaluate_snippets
 from gsvnet_model.cli.segment import add_model_options
-from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid, open_split
+from gsvnet_model.complexity import measure_complexity
+from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid, open_split, read_image
+from gsvnet_model.data.cityscapes import open_cityscapes
 from gsvnet_model.environment import describe_machine, sha256, write_json
 from gsvnet_model.evaluation import KEYFRAME_OUTPUTS, DistanceEvaluation, evaluate_distances
-from gsvnet_model.model_card import markdown_table, write_model_card
+from gsvnet_model.evaluation_report import EvaluationReport
+from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model_card import write_model_card
+from gsvnet_model.reliability_plot import plot_reliability
+from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL
+from gsvnet_model.stability import measure_flicker
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("evaluate", help="measure the accuracy on a labelled clip")
-    parser.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+    parser = verbs.add_parser("evaluate", help="measure accuracy, confidence, stability and cost")
+    data = parser.add_mutually_exclusive_group()
+    data.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+    data.add_argument("--cityscapes", type=Path, help="Cityscapes folder to evaluate on instead")
     parser.add_argument("--split", default="val", help="split of the folder (default: %(default)s)")
     parser.add_argument("--max-interval", type=int, default=5, help="largest keyframe interval")
     parser.add_argument(
@@ -28,6 +37,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="labels of keyframes from the network's logits or, as in the paper, from the grid",
     )
     parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--plot", type=Path, help="file for the reliability diagram")
     parser.add_argument("--card", type=Path, help="file for the model card")
     parser.add_argument(
         "--store", action="store_true", help="store the average mIoU in the weights file"
@@ -39,11 +49,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _run(options: argparse.Namespace) -> None:
     weights = options.weights or default_weights()
     model = load_model(weights, options.device, options.precision)
-    split = open_split(find_camvid(options.data), options.split)
-    result = evaluate_distances(model, split, options.max_interval, options.keyframe_output)
-    command = f"gsvnet evaluate --split {options.split} --max-interval {options.max_interval}"
-    if options.keyframe_output != "network":
-        command += f" --keyframe-output {options.keyframe_output}"
+    measure = _measure_cityscapes if options.cityscapes else _measure_camvid
+    result, size, flicker, num_frames = measure(model, options)
+    report = EvaluationReport(
+        result,
+        measure_complexity(*read_networks(weights), size),
+        flicker,
+        model.info.classes.names,
+    )
+    command = _command(options)
     if options.store:
         store_metrics(
             weights,
@@ -52,9 +66,8 @@ def _run(options: argparse.Namespace) -> None:
                 for interval in range(1, options.max_interval + 1)
             },
         )
-    intervals = _interval_table(result)
-    classes = _class_table(result, model.info.classes.names)
-    print(f"{intervals}\n\n{classes}")
+    tables = report.tables()
+    print("\n\n".join(tables.values()))
     if options.json:
         write_json(
             options.json,
@@ -62,58 +75,44 @@ def _run(options: argparse.Namespace) -> None:
                 "command": command,
                 "weights": weights.name,
                 "sha256": sha256(weights),
-                "frames": len(split),
+                "frames": num_frames,
                 "machine": describe_machine(model.device),
-                **_figures(result, model.info.classes.names),
+                **report.figures(),
             },
         )
+    if options.plot:
+        plot_reliability(result.reliability, options.plot)
     if options.card:
-        measured = f"Measured with `{command}` on the {len(split)} frames of `{options.split}`."
-        write_model_card(
-            options.card,
-            weights,
-            {
-                "Accuracy by keyframe interval": f"{measured}\n\n{intervals}",
-                "IoU by class": classes,
-            },
-        )
+        measured = f"Measured with `{command}` on the {num_frames} frames of `{options.split}`."
+        first, *others = tables.items()
+        heading, table = first
+        write_model_card(options.card, weights, {heading: f"{measured}\n\n{table}", **dict(others)})
 
 
-def _interval_table(result: DistanceEvaluation) -> str:
-    rows = [
-        (
-            interval,
-            result.average_miou(interval),
-            result.minimum_miou(interval),
-            result.warped[interval - 1].miou(),
-            result.repeated[interval - 1].miou(),
-        )
-        for interval in range(1, len(result.propagated) + 1)
-    ]
-    header = ("interval", "average mIoU", "minimum mIoU", "warp only, min.", "repeat, min.")
-    return markdown_table(header, rows)
+def _measure_camvid(
+    model: SegmentationModel, options: argparse.Namespace
+) -> tuple[DistanceEvaluation, tuple[int, int], dict[int, float], int]:
+    """Return counts, image size (height, width), flicker by interval and number of frames."""
+    split = open_split(find_camvid(options.data), options.split)
+    result = evaluate_distances(model, split, options.max_interval, options.keyframe_output)
+    flicker = measure_flicker(model, split, (1, DEFAULT_KEYFRAME_INTERVAL))
+    return result, split[0][1].shape, flicker, len(split)
 
 
-def _class_table(result: DistanceEvaluation, names: tuple[str, ...]) -> str:
-    last = len(result.propagated) - 1
-    scores = [100 * result.propagated[distance].iou() for distance in (0, last)]
-    rows = [(name, *(float(score[index]) for score in scores)) for index, name in enumerate(names)]
-    return markdown_table(("class", "keyframe IoU", f"IoU {last} frames later"), rows)
+def _measure_cityscapes(
+    model: SegmentationModel, options: argparse.Namespace
+) -> tuple[DistanceEvaluation, tuple[int, int], dict[int, float], int]:
+    """Return the same; single labelled frames say nothing about flicker."""
+    snippets = open_cityscapes(options.cityscapes, options.split, options.max_interval)
+    result = evaluate_snippets(model, snippets, options.keyframe_output)
+    height, width = read_image(snippets[0].image_files[-1]).shape[:2]
+    return result, (height, width), {}, len(snippets)
 
 
-def _figures(result: DistanceEvaluation, names: tuple[str, ...]) -> dict[str, object]:
-    intervals = range(1, len(result.propagated) + 1)
-    return {
-        "average_miou": [result.average_miou(interval) for interval in intervals],
-        "minimum_miou": [result.minimum_miou(interval) for interval in intervals],
-        "warped_miou": [matrix.miou() for matrix in result.warped],
-        "repeated_miou": [matrix.miou() for matrix in result.repeated],
-        "pixel_accuracy": [matrix.pixel_accuracy() for matrix in result.propagated],
-        "iou": [
-            {
-                name: None if math.isnan(value) else float(100 * value)
-                for name, value in zip(names, matrix.iou(), strict=True)
-            }
-            for matrix in result.propagated
-        ],
-    }
+def _command(options: argparse.Namespace) -> str:
+    """Return the command as others would give it."""
+    data = "--cityscapes CITYSCAPES " if options.cityscapes else ""
+    command = f"gsvnet evaluate {data}--split {options.split} --max-interval {options.max_interval}"
+    if options.keyframe_output != "network":
+        command += f" --keyframe-output {options.keyframe_output}"
+    return command
