@@ -21,6 +21,7 @@ from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.model import ModelInfo, SegmentationModel
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.scheduling.quality import QualityModel
 
 DEFAULT_WEIGHTS = "swiftnet_r18_camvid.safetensors"
 """File name of the weights that the installed package carries."""
@@ -136,6 +137,17 @@ def store_temperatures(path: Path, temperatures: Sequence[float]) -> None:
     _write(path, tensors, metadata)
 
 
+def store_quality(path: Path, quality: QualityModel) -> None:
+    """Replace the estimate of quality in a checkpoint's metadata; the tensors stay as they are.
+
+    Raises:
+        ValueError: if the file is no checkpoint of this project.
+    """
+    metadata, tensors = _read(path)
+    metadata["info"]["quality"] = dataclasses.asdict(quality)
+    _write(path, tensors, metadata)
+
+
 def check_keys(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], source: str) -> None:
     """Compare the names and shapes of tensors.
 
@@ -196,5 +208,6 @@ def _from_metadata(metadata: Mapping[str, Any]) -> tuple[PropagationConfig, Mode
             tuple(classes["names"]), tuple((r, g, b) for r, g, b in classes["palette"])
         ),
         normalisation=Normalisation(tuple(normalisation["mean"]), tuple(normalisation["std"])),
+        quality=QualityModel(**info.pop("quality", {})),
         **info,
     )

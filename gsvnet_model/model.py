@@ -18,6 +18,7 @@ from gsvnet_model.freed_memory import keep_freed_memory
 from gsvnet_model.preprocessing import GRID_FILTERS, GridFilter, Normalisation, keyframe_image
 from gsvnet_model.propagation import PropagationNetwork, PropagationOutput
 from gsvnet_model.propagation.inference import PropagationInference
+from gsvnet_model.scheduling.quality import QualityModel
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class ModelInfo:
         grid_filter: how images come to the grid.
         temperatures: what logits are divided by for the confidence, by frames since the keyframe;
             the last one is that of all older frames..
+        quality: estimate of how far propagated labels are from a keyframe's; the default sees no
+            loss and no cut. `gsvnet fit-quality` fits it.
         metrics: figures measured with these weights, by name.
         command: the command that trained them.
     """
@@ -44,6 +47,7 @@ class ModelInfo:
     grid_stride: int = 8
     grid_filter: GridFilter = "area"
     temperatures: tuple[float, ...] = (1.0,)
+    quality: QualityModel = field(default_factory=QualityModel)
     metrics: Mapping[str, float] = field(default_factory=dict)
     command: str = ""
 

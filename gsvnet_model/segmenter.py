@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gsvnet_model.labels import labels_and_confidence
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import grid_image, grid_size, image_tensor
+from gsvnet_model.scheduling import FixedPolicy, FrameQuality, KeyframePolicy
+from gsvnet_model.stream_state import GridImage, PropagatedState, StreamState, propagate_states
 
 DEFAULT_KEYFRAME_INTERVAL = 5
 """Frames from one keyframe to the next: the largest interval of the paper's tables."""
@@ -30,13 +31,17 @@ class Segmentation:
     """What a step says about one frame.
 
     Attributes:
-        labels: (H, W) uint8 class ids.
-        confidence: (H, W) uint8, floor(255 * probability of the label).
+        labels: (H, W) uint8 class ids; read-only, since a frame on which nothing moved shows
+            the same array again.
+        confidence: (H, W) uint8, floor(255 * probability of the label); read-only.
         is_keyframe: whether the keyframe network ran.
         keyframe_age: frames since the keyframe that the labels come from; 0 on a keyframe.
-        reason: why it is a keyframe ("first", "size", "interval" or the caller's), else "".
+        reason: why it is a keyframe ("first", "size", "cut", the policy's or the caller's),
+            else "".
         change: mean absolute difference between the grid images of this frame and the one
             before, grey levels 0..255; 0 where there is none before.
+        disagreement: estimated percent of pixels that a keyframe would label differently; 0
+            where the weights carry no estimate.
         batch_size: streams that were propagated together, this one included.
         stage_ms: milliseconds per stage: "prepare", "network" (of the whole batch), "labels".
     """
@@ -47,38 +52,9 @@ class Segmentation:
     keyframe_age: int
     reason: str
     change: float
+    disagreement: float
     batch_size: int
     stage_ms: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class _GridImage:
-    """An image on the grid.
-
-    Attributes:
-        grey: (h, w, 3) RGB grey levels.
-        normalised: (1, 3, h, w) float32 on the model's device.
-    """
-
-    grey: NDArray[np.uint8] | NDArray[np.float32]
-    normalised: Tensor
-
-
-@dataclass(frozen=True)
-class _State:
-    """What one frame leaves to the next; of constant size.
-
-    Attributes:
-        size: (H, W) of the images.
-        logits: (1, K, h, w) on the grid, float32.
-        image: of the frame.
-        age: frames since the keyframe.
-    """
-
-    size: tuple[int, int]
-    logits: Tensor
-    image: _GridImage
-    age: int
 
 
 @dataclass(frozen=True)
@@ -90,14 +66,14 @@ class PreparedFrame:
         image: (H, W, 3) uint8 RGB.
         on_grid: the same on the grid.
         previous: state that the frame before left; None where there is none to go on from.
-        reason: why it is a keyframe, else "".
+        reason: why it is a keyframe without being propagated first, else "".
         prepare_ms: what it took to get here.
     """
 
     stream: VideoSegmenter
     image: NDArray[np.uint8]
-    on_grid: _GridImage
-    previous: _State | None
+    on_grid: GridImage
+    previous: StreamState | None
     reason: str
     prepare_ms: float
 
@@ -109,28 +85,24 @@ class VideoSegmenter:
         model: the weights; any number of streams can share them.
         keyframe_interval: frames from one keyframe to the next (the paper's l); 1 makes every
             frame a keyframe.
+        policy: decides about keyframes in its place; of this stream alone.
+
+    Attributes:
+        policy: may be exchanged between two frames.
 
     Raises:
         ValueError: if the interval is not a positive integer.
     """
 
     def __init__(
-        self, model: SegmentationModel, keyframe_interval: int = DEFAULT_KEYFRAME_INTERVAL
+        self,
+        model: SegmentationModel,
+        keyframe_interval: int = DEFAULT_KEYFRAME_INTERVAL,
+        policy: KeyframePolicy | None = None,
     ) -> None:
         self.model = model
-        self.keyframe_interval = keyframe_interval
-        self._state: _State | None = None
-
-    @property
-    def keyframe_interval(self) -> int:
-        """Frames from one keyframe to the next; a change counts from the next frame on."""
-        return self._keyframe_interval
-
-    @keyframe_interval.setter
-    def keyframe_interval(self, interval: int) -> None:
-        if isinstance(interval, bool) or not isinstance(interval, int) or interval < 1:
-            raise ValueError(f"expected a keyframe interval of 1 or more, got {interval!r}")
-        self._keyframe_interval = interval
+        self.policy = FixedPolicy(keyframe_interval) if policy is None else policy
+        self._state: StreamState | None = None
 
     @property
     def is_running(self) -> bool:
@@ -151,7 +123,7 @@ class VideoSegmenter:
 
         Args:
             image: (H, W, 3) uint8 RGB. A change of size starts anew.
-            force_keyframe: a reason that makes this frame a keyframe whatever the interval.
+            force_keyframe: a reason that makes this frame a keyframe whatever the policy.
 
         Raises:
             ValueError: if the image is not (H, W, 3) uint8 or too small.
@@ -168,12 +140,12 @@ class VideoSegmenter:
         if previous is None or previous.size != (height, width):
             reason = reason or ("first" if previous is None else "size")
             previous = None
-        elif not reason and previous.age + 1 >= self.keyframe_interval:
-            reason = "interval"
+        elif not reason:
+            reason = self.policy.due(previous.quality.age + 1)
         return PreparedFrame(
             self,
             image,
-            _GridImage(grey, normalised),
+            GridImage(grey, normalised),
             previous,
             reason,
             1e3 * (time.perf_counter() - started),
@@ -194,77 +166,118 @@ def step_together(
         Each frame with its labels as soon as they are there: the propagated frames, which are
         quick, before the keyframes.
     """
+    keyframes = [(frame, frame.reason, 0.0) for frame in frames if frame.reason]
     for batch in _batches(frames):
         started = time.perf_counter()
-        logits = _published_logits(batch)
-        network_ms = 1e3 * (time.perf_counter() - started)
-        for frame, published in zip(batch, logits, strict=True):
-            yield frame, _advance(frame, published, len(batch), network_ms)
+        model = batch[0].stream.model
+        previous = [frame.previous for frame in batch if frame.previous is not None]
+        propagated = propagate_states(model, previous, [frame.on_grid for frame in batch])
+        network_ms = _since(started, model)
+        for frame, state in zip(batch, propagated, strict=True):
+            quality = state.quality
+            reason = "cut" if quality.is_cut else frame.stream.policy.judge(quality)
+            if reason:  # too bad to be published
+                keyframes.append((frame, reason, network_ms / len(batch)))
+            else:
+                yield frame, _go_on(frame, state, len(batch), network_ms)
+    # One by one: several at once are rare, since streams are staggered, and the first would
+    # wait for all of them.
+    for frame, reason, spent_ms in keyframes:
+        yield frame, _start_anew(frame, reason, spent_ms)
 
 
 def _batches(frames: Sequence[PreparedFrame]) -> list[list[PreparedFrame]]:
-    """Return what goes through a network together, the quick propagations first.
-
-    Keyframes go one by one: several at once are rare, since streams are staggered, and the
-    others would wait for all of them.
-    """
-    propagated: dict[tuple[int, torch.Size], list[PreparedFrame]] = defaultdict(list)
-    keyframes = []
+    """Return the frames that are propagated, in groups of one model and size."""
+    batches: dict[tuple[int, torch.Size], list[PreparedFrame]] = defaultdict(list)
     for frame in frames:
-        if frame.reason:
-            keyframes.append([frame])
-        else:
-            shape = frame.on_grid.normalised.shape
-            propagated[id(frame.stream.model), shape].append(frame)
-    return [*propagated.values(), *keyframes]
+        if not frame.reason:
+            batches[id(frame.stream.model), frame.on_grid.normalised.shape].append(frame)
+    return list(batches.values())
 
 
-def _published_logits(batch: Sequence[PreparedFrame]) -> list[Tensor]:
-    """Return the (1, K, ., .) logits of a keyframe or of several propagated frames."""
-    model = batch[0].stream.model
-    if batch[0].reason:
-        logits = [model.segment(image_tensor(frame.image, model.device)) for frame in batch]
-    else:
-        previous = [frame.previous for frame in batch if frame.previous is not None]
-        outputs = model.propagate_streams(
-            [state.logits for state in previous],
-            [frame.on_grid.normalised for frame in batch],
-            [state.image.normalised for state in previous],
-        )
-        logits = [output.logits for output in outputs]
+def _since(started: float, model: SegmentationModel) -> float:
+    """Return the milliseconds since a time on the steady clock, the device's work included."""
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)  # so that the stages' times mean something
-    return logits
+    return 1e3 * (time.perf_counter() - started)
+
+
+def _start_anew(frame: PreparedFrame, reason: str, spent_ms: float) -> Segmentation:
+    """Label a keyframe; `spent_ms` went into propagating it first."""
+    started = time.perf_counter()
+    model, on_grid = frame.stream.model, frame.on_grid
+    height, width = frame.image.shape[:2]
+    published = model.segment(image_tensor(frame.image, model.device))
+    logits = model.to_grid(published, on_grid.grey.shape[:2])
+    network_ms = spent_ms + _since(started, model)
+    labelled = time.perf_counter()
+    labels, confidence = labels_and_confidence(
+        published[0], height, width, model.info.temperature_at(0)
+    )
+    state = StreamState(
+        (height, width),
+        logits,
+        on_grid.normalised,
+        on_grid.grey,
+        FrameQuality(),
+        labels,
+        confidence,
+    )
+    labels_ms = 1e3 * (time.perf_counter() - labelled)
+    return _advance(frame, state, reason, 1, network_ms, labels_ms)
+
+
+def _go_on(
+    frame: PreparedFrame, propagated: PropagatedState, batch_size: int, network_ms: float
+) -> Segmentation:
+    """Label a propagated frame."""
+    started = time.perf_counter()
+    model, previous, quality = frame.stream.model, frame.previous, propagated.quality
+    assert previous is not None
+    if propagated.moved:
+        labels, confidence = labels_and_confidence(
+            propagated.logits[0], *previous.size, model.info.temperature_at(quality.age)
+        )
+    else:
+        labels, confidence = previous.labels, previous.confidence
+    state = StreamState(
+        previous.size,
+        propagated.logits,
+        propagated.reference,
+        frame.on_grid.grey,
+        quality,
+        labels,
+        confidence,
+    )
+    labels_ms = 1e3 * (time.perf_counter() - started)
+    return _advance(frame, state, "", batch_size, network_ms, labels_ms)
 
 
 def _advance(
-    frame: PreparedFrame, published: Tensor, batch_size: int, network_ms: float
+    frame: PreparedFrame,
+    state: StreamState,
+    reason: str,
+    batch_size: int,
+    network_ms: float,
+    labels_ms: float,
 ) -> Segmentation:
-    """Label a frame with its logits, and let its stream go on from them."""
-    started = time.perf_counter()
+    """Let the stream go on from `state`, and tell what became of the frame."""
     stream, previous = frame.stream, frame.previous
-    height, width = frame.image.shape[:2]
-    state, age = published, 0
-    if frame.reason:
-        state = stream.model.to_grid(published, frame.on_grid.grey.shape[:2])
-    elif previous is not None:
-        age = previous.age + 1
-    temperature = stream.model.info.temperature_at(age)
-    labels, confidence = labels_and_confidence(published[0], height, width, temperature)
-    stream._state = _State((height, width), state, frame.on_grid, age)
+    for array in (state.labels, state.confidence):
+        array.setflags(write=False)
+    stream._state = state
+    own_ms = frame.prepare_ms + network_ms / batch_size + labels_ms
+    stream.policy.observe(bool(reason), own_ms)
     return Segmentation(
-        labels,
-        confidence,
-        is_keyframe=bool(frame.reason),
-        keyframe_age=age,
-        reason=frame.reason,
-        change=0.0 if previous is None else _change(frame.on_grid.grey, previous.image.grey),
+        state.labels,
+        state.confidence,
+        is_keyframe=bool(reason),
+        keyframe_age=state.quality.age,
+        reason=reason,
+        change=0.0 if previous is None else _change(state.grey, previous.grey),
+        disagreement=state.quality.disagreement,
         batch_size=batch_size,
-        stage_ms={
-            "prepare": frame.prepare_ms,
-            "network": network_ms,
-            "labels": 1e3 * (time.perf_counter() - started),
-        },
+        stage_ms={"prepare": frame.prepare_ms, "network": network_ms, "labels": labels_ms},
     )
 
 

@@ -22,6 +22,7 @@ from gsvnet_ros.diagnostics import diagnostic_name, frame_status
 from gsvnet_ros.frame_counts import DropReason, FrameCounts
 from gsvnet_ros.frame_queue import ReceivedFrame
 from gsvnet_ros.image_messages import BadImage, rgb_from_compressed, rgb_from_image
+from gsvnet_ros.keyframe_policies import policy_for
 from gsvnet_ros.output_publishers import OutputPublishers
 from gsvnet_ros.parameters import Settings
 from gsvnet_ros.stream_health import StreamHealth
@@ -32,6 +33,9 @@ LOG_PERIOD_S = 5.0
 
 STAGGER = "stagger"
 """Reason of the one early keyframe that shifts a camera's keyframes."""
+
+_OF_THE_STREAM = ("interval", "quality", "budget", "cut", STAGGER)
+"""Reasons of keyframes in the course of a stream; with any other one it starts anew."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ class CameraStream:
         header, settings = pending.header, now.settings
         segmented = time.perf_counter()
         self._origin = pending.origin
-        if segmentation.is_keyframe and segmentation.reason not in ("interval", STAGGER):
+        if segmentation.is_keyframe and segmentation.reason not in _OF_THE_STREAM:
             # The stream starts here: one early keyframe puts it into its place among the others.
             self._frames_to_shift = int(self._keyframe_phase * settings.keyframe_interval)
         image = pending.prepared.image
@@ -153,7 +157,14 @@ class CameraStream:
         }
         now_ns = self._node.get_clock().now().nanoseconds
         self.health.served(now_ns, segmentation.is_keyframe, stage_ms["latency"])
-        status = frame_status(self.title, header, segmentation, stage_ms, self.counts.snapshot())
+        status = frame_status(
+            self.title,
+            header,
+            segmentation,
+            self._segmenter.policy.describe(),
+            stage_ms,
+            self.counts.snapshot(),
+        )
         try:
             self.outputs.publish_status(status)
         except Exception:
@@ -175,7 +186,7 @@ class CameraStream:
             return None
         decode_ms = 1e3 * (time.perf_counter() - taken)
         segmenter = self._segmenter
-        segmenter.keyframe_interval = settings.keyframe_interval
+        segmenter.policy = policy_for(settings, segmenter.policy)
         try:
             prepared = segmenter.prepare(image, self._keyframe_reason(jump, settings))
         except ValueError as error:
@@ -190,7 +201,8 @@ class CameraStream:
             self._segmenter.reset()
         elif self._frames_to_shift:
             self._frames_to_shift -= 1
-            if self._frames_to_shift == 0 and settings.keyframe_stagger:
+            fixed = settings.keyframe_policy == "fixed"
+            if self._frames_to_shift == 0 and settings.keyframe_stagger and fixed:
                 reason = STAGGER
         return reason
 

@@ -34,6 +34,7 @@ def frame_status(
     name: str,
     header: Header,
     segmentation: Segmentation,
+    policy: Mapping[str, str],
     stage_ms: Mapping[str, float],
     counts: CountsSnapshot,
 ) -> DiagnosticStatus:
@@ -43,6 +44,7 @@ def frame_status(
         name: of the node and the camera.
         header: of the image.
         segmentation: its labels.
+        policy: what decides about keyframes, and what it has chosen.
         stage_ms: milliseconds per stage, and from stamp to publication (`latency`).
         counts: of the camera, this frame included.
     """
@@ -58,6 +60,11 @@ def frame_status(
             "keyframe_age": str(segmentation.keyframe_age),
             "keyframe_reason": segmentation.reason,
             "change": f"{segmentation.change:.2f}",
+            "disagreement": f"{segmentation.disagreement:.2f}",
+            **{
+                name if name == "policy" else f"policy.{name}": text
+                for name, text in policy.items()
+            },
             "batch_size": str(segmentation.batch_size),
             **{f"{stage}_ms": f"{value:.2f}" for stage, value in stage_ms.items()},
             **_count_values(counts),

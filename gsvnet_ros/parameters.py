@@ -15,6 +15,12 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 
 from gsvnet_model.class_merge import parse_group
 from gsvnet_model.device import AUTO, PRECISIONS
+from gsvnet_model.scheduling.adaptive import (
+    DEFAULT_MAX_INTERVAL,
+    DEFAULT_MIN_INTERVAL,
+    DEFAULT_THRESHOLD,
+)
+from gsvnet_model.scheduling.budget import DEFAULT_TARGET_MS
 from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL
 from gsvnet_model.visualization import DEFAULT_OVERLAY_ALPHA
 
@@ -172,16 +178,51 @@ class Settings:
         "configure",
         limits=(0, 256),
     )
+    keyframe_policy: str = _parameter(
+        "keyframe.policy",
+        "fixed",
+        "fixed takes a keyframe every keyframe.interval frames, adaptive where propagated labels "
+        "have lost enough, budget as many as keep the mean time per frame at keyframe.target_ms. "
+        "A scene cut is a keyframe under each.",
+        choices=("fixed", "adaptive", "budget"),
+    )
     keyframe_interval: int = _parameter(
         "keyframe.interval",
         DEFAULT_KEYFRAME_INTERVAL,
-        "Every n-th frame goes through the keyframe network, in frames; 1 makes all keyframes.",
+        "With fixed: every n-th frame goes through the keyframe network, in frames; 1 makes all "
+        "keyframes.",
         limits=(1, 1000),
+    )
+    keyframe_threshold: float = _parameter(
+        "keyframe.threshold",
+        DEFAULT_THRESHOLD,
+        "With adaptive: percent of pixels that should agree with a keyframe's labels just before "
+        "the next one, at ordinary speed; higher means more keyframes.",
+        limits=(0.0, 100.0),
+    )
+    keyframe_min_interval: int = _parameter(
+        "keyframe.min_interval",
+        DEFAULT_MIN_INTERVAL,
+        "With adaptive: frames from one keyframe to the next at least.",
+        limits=(1, 1000),
+    )
+    keyframe_max_interval: int = _parameter(
+        "keyframe.max_interval",
+        DEFAULT_MAX_INTERVAL,
+        "With adaptive: frames from one keyframe to the next at most.",
+        limits=(1, 1000),
+    )
+    keyframe_target_ms: float = _parameter(
+        "keyframe.target_ms",
+        DEFAULT_TARGET_MS,
+        "With budget: mean time of the networks per frame, in ms.",
+        limits=(0.1, 100000.0),
     )
     keyframe_stagger: bool = _parameter(
         "keyframe.stagger",
         True,
-        "Several cameras: spread their keyframes over the interval, so that the load is even.",
+        "Several cameras, with fixed: spread their keyframes over the interval, so that the load "
+        "is even.",
     )
     overlay_alpha: float = _parameter(
         "overlay.alpha",
@@ -300,6 +341,11 @@ def _check_together(settings: Settings) -> None:
             parse_group(group)
         except ValueError as error:
             raise ValueError(f"classes.merge: {error}") from error
+    if settings.keyframe_min_interval > settings.keyframe_max_interval:
+        raise ValueError(
+            "expected keyframe.min_interval up to keyframe.max_interval, got "
+            f"{settings.keyframe_min_interval} and {settings.keyframe_max_interval}"
+        )
     cameras = settings.cameras
     if len(set(cameras)) != len(cameras):
         raise ValueError(f"cameras: expected every name once, got {list(cameras)}")

@@ -33,6 +33,7 @@ from gsvnet_ros.camera_subscription import CameraSubscription
 from gsvnet_ros.class_messages import class_database, vision_msgs
 from gsvnet_ros.diagnostics import camera_status, diagnostic_name, node_status
 from gsvnet_ros.frame_queue import FrameQueue
+from gsvnet_ros.keyframe_policies import check_policy
 from gsvnet_ros.node_parameters import NodeParameters
 from gsvnet_ros.parameters import SPECS, Settings, setting_values
 from gsvnet_ros.stream_health import HealthLimits
@@ -62,6 +63,7 @@ class SegmentationNode(LifecycleNode):
         self._enabled = True
         self._parameters_of_node = NodeParameters(self, self._check_settings, self._apply_settings)
         self.create_service(Trigger, "~/reset", self._reset)
+        self.create_service(Trigger, "~/force_keyframe", self._force_keyframe)
         self.create_service(SetBool, "~/enable", self._enable)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # A steady clock: diagnostics go on while a simulated clock stands still.
@@ -96,6 +98,7 @@ class SegmentationNode(LifecycleNode):
                 settings.model_weights or None, settings.model_device, settings.model_precision
             )
             classes = merge_classes(model.info.classes, settings.classes_merge)
+            check_policy(settings, model.info)
             _warm_up(model)
         # Whatever is wrong with a file or a device, the node stays to be told better.
         except Exception as error:
@@ -216,6 +219,7 @@ class SegmentationNode(LifecycleNode):
                     f"(ros2 lifecycle set {self.get_fully_qualified_name()} ...)"
                 )
         merge_classes(self._model.info.classes, new.classes_merge)
+        check_policy(new, self._model.info)
 
     def _apply_settings(self, settings: Settings) -> None:
         if self._model is not None:
@@ -226,8 +230,16 @@ class SegmentationNode(LifecycleNode):
         self._parameters_of_node.write_database(class_database(classes.table))
 
     def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return self._make_keyframes("reset", response)
+
+    def _force_keyframe(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        return self._make_keyframes("forced", response)
+
+    def _make_keyframes(self, reason: str, response: Trigger.Response) -> Trigger.Response:
         for stream in self._streams:
-            stream.force_keyframe("reset")
+            stream.force_keyframe(reason)
         response.success = bool(self._streams)
         response.message = (
             "the next frame is a keyframe" if self._streams else "the node is not configured"

@@ -19,6 +19,7 @@ from gsvnet_model.checkpoint import default_weights, read_networks, store_metric
 from gsvnet_model.keyframe import KEYFRAME_NETWORKS
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.scheduling import QualityModel
 
 
 @pytest.fixture
@@ -34,6 +35,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         grid_stride=4,
         grid_filter="bilinear",
         temperatures=(1.1, 1.5),
+        quality=QualityModel({"changed": 2.0}, {"flow": 0.5}, {"residual": 1.0}, -3.0),
         metrics={"miou": 61.5},
         command="gsvnet train",
     )

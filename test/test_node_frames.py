@@ -22,6 +22,7 @@ from ros_process import (
     stamp_ns,
 )
 from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
 
 SERVED_AGAIN_S = 1.0
 """What the node promises after a fault."""
@@ -145,6 +146,15 @@ def test_regular_keyframes_follow_the_interval(camera: CameraPeer) -> None:
         _, _, status = camera.exchange(image_message(scene(index)))
         ages.append(int(status["keyframe_age"]))
     assert ages == [*range(INTERVAL), *range(INTERVAL), 0]
+
+
+def test_forced_keyframe_is_the_next_frame(camera: CameraPeer) -> None:
+    camera.exchange(image_message(scene(0)))
+    assert camera.call(Trigger, "force_keyframe", Trigger.Request()).success
+    _, _, status = camera.exchange(image_message(scene(1)))
+    assert (status["is_keyframe"], status["keyframe_reason"]) == ("true", "forced")
+    _, _, status = camera.exchange(image_message(scene(2)))
+    assert status["keyframe_age"] == "1"
 
 
 def test_flood_serves_the_newest_and_counts_the_rest(camera: CameraPeer) -> None:

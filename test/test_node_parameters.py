@@ -49,6 +49,31 @@ def test_interval_takes_effect_on_the_next_frame(camera: CameraPeer) -> None:
         assert camera.set(keyframe__interval=3).successful
 
 
+def test_policies_are_exchanged_live_and_refused_with_the_reason(camera: CameraPeer) -> None:
+    refused = camera.set(keyframe__policy="adaptive")
+    assert not refused.successful
+    assert "fit-quality" in refused.reason  # random weights carry no estimate
+    refused = camera.set(keyframe__min_interval=9, keyframe__max_interval=8)
+    assert not refused.successful
+    assert "keyframe.min_interval" in refused.reason
+    camera.exchange(image_message(scene(0)))
+    assert camera.set(keyframe__policy="budget", keyframe__target_ms=100000).successful
+    try:
+        # More time than any frame takes: all of them keyframes, once it has seen what one of
+        # each kind costs.
+        reasons = []
+        for index in range(1, 7):
+            _, _, status = camera.exchange(image_message(scene(index)))
+            assert status["policy"] == "budget"
+            reasons.append(status["keyframe_reason"])
+        assert reasons == ["budget", "", *["budget"] * 4]
+        assert status["policy.target_ms"] == "100000"
+    finally:
+        assert camera.set(keyframe__policy="fixed", keyframe__target_ms=25.0).successful
+    _, _, status = camera.exchange(image_message(scene(7)))
+    assert (status["policy"], status["keyframe_age"]) == ("fixed", "1")
+
+
 def test_alpha_takes_effect_on_the_next_frame_and_may_be_an_integer(camera: CameraPeer) -> None:
     peer = Peer()
     overlays = peer.listen(Image, "/segmentation/overlay")

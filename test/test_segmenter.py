@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from gsvnet_model import VideoSegmenter
 from gsvnet_model.preprocessing import grid_image
+from gsvnet_model.scheduling import AdaptivePolicy, FixedPolicy, QualityModel
 from gsvnet_model.segmenter import step_together
 
 
@@ -44,7 +45,7 @@ def test_a_change_of_interval_counts_from_the_next_frame() -> None:
     sequence = images(6)
     for image in sequence[:4]:
         segmenter.step(image)
-    segmenter.keyframe_interval = 2
+    segmenter.policy = FixedPolicy(2)
     assert segmenter.step(sequence[4]).is_keyframe
     assert not segmenter.step(sequence[5]).is_keyframe
 
@@ -141,6 +142,55 @@ def test_frames_prepared_but_not_stepped_leave_the_stream() -> None:
     segmenter.step(first)
     segmenter.prepare(second, "cut")
     assert segmenter.step(second).keyframe_age == 1
+
+
+def test_standing_scene_keeps_its_labels() -> None:
+    segmenter = VideoSegmenter(random_model(), 100)
+    image = images(1)[0]
+    first = segmenter.step(image)
+    for age in range(1, 5):
+        step = segmenter.step(image)
+        assert step.keyframe_age == age
+        np.testing.assert_array_equal(step.labels, first.labels)
+        np.testing.assert_array_equal(step.confidence, first.confidence)
+    with pytest.raises(ValueError, match="read-only"):
+        step.labels[:] = 0
+
+
+def test_frame_judged_too_bad_is_a_keyframe_after_all() -> None:
+    model = random_model(quality=QualityModel(linear={"difference": 1000.0}))
+    adaptive = VideoSegmenter(model, policy=AdaptivePolicy(99.9, 1, 50))
+    sequence = images(4)
+    steps = [adaptive.step(image) for image in sequence]
+    assert [step.reason for step in steps] == ["first", "quality", "quality", "quality"]
+    per_frame = VideoSegmenter(model, 1)
+    for step, image in zip(steps, sequence, strict=True):
+        np.testing.assert_array_equal(step.labels, per_frame.step(image).labels)
+        assert step.disagreement == 0.0
+    mild = random_model(quality=QualityModel(linear={"difference": 1.0}))
+    patient = VideoSegmenter(mild, policy=AdaptivePolicy(0.0, 1, 50))
+    steps = [patient.step(image) for image in sequence]
+    assert [step.keyframe_age for step in steps] == [0, 1, 2, 3]
+    estimates = [step.disagreement for step in steps]
+    assert estimates == sorted(estimates) and estimates[0] == 0.0 and estimates[-1] > 0.0
+
+
+def test_cut_is_a_keyframe_in_the_same_frame_under_every_policy() -> None:
+    sees_cuts = QualityModel(cut={"difference": 1.0}, cut_bias=1.0)
+    segmenter = VideoSegmenter(random_model(quality=sees_cuts), 100)
+    first, other = images(1)[0], images(1, seed=7)[0]
+    reasons = [segmenter.step(image).reason for image in (first, first, other, other)]
+    assert reasons == ["first", "", "cut", ""]
+
+
+def test_policy_may_be_exchanged_between_frames_and_keeps_the_age() -> None:
+    segmenter = VideoSegmenter(random_model(), 100)
+    sequence = images(6)
+    for image in sequence[:4]:
+        segmenter.step(image)
+    segmenter.policy = AdaptivePolicy(max_interval=5)
+    assert segmenter.step(sequence[4]).keyframe_age == 4
+    assert segmenter.step(sequence[5]).reason == "interval"
 
 
 def test_confidence_has_the_temperature_of_its_age() -> None:

@@ -16,6 +16,7 @@ from gsvnet_model import VideoSegmenter
 from gsvnet_model.cli import tradeoff as verb
 from gsvnet_model.data.camvid import LabelledImage
 from gsvnet_model.evaluation import evaluate_distances
+from gsvnet_model.scheduling import FixedPolicy
 from gsvnet_model.street_drive import StreetDrive
 from gsvnet_model.tradeoff import (
     Contestant,
@@ -124,7 +125,8 @@ class TestMeasurement:
         step = VideoSegmenter.step
 
         def recorded(stream: VideoSegmenter, *arguments: object) -> object:
-            steps.append(stream.keyframe_interval)
+            assert isinstance(stream.policy, FixedPolicy)
+            steps.append(stream.policy.interval)
             return step(stream, *arguments)  # type: ignore[arg-type]
 
         monkeypatch.setattr(VideoSegmenter, "step", recorded)

@@ -1,0 +1,85 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""`gsvnet fit-quality`: fit the estimate of disagreement to a pair of networks."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from gsvnet_model.checkpoint import default_weights, load_model, store_quality
+from gsvnet_model.cli.segment import add_model_options
+from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid, open_split
+from gsvnet_model.environment import sha256, write_json
+from gsvnet_model.scheduling import QualityModel
+from gsvnet_model.scheduling_evaluation.baselines import FLOW_FEATURES
+from gsvnet_model.scheduling_evaluation.fitting import (
+    cut_signals,
+    disagreement,
+    fit_quality,
+    rank_correlation,
+    real_pairs,
+    summed_signals,
+)
+from gsvnet_model.scheduling_evaluation.pair_table import PairTable, pair_table
+from gsvnet_model.scheduling_evaluation.videos import FIT_SEED, drive_video, still_videos
+
+_DRIVE_FRAMES = 60
+_DISTANCES = 16
+_CUTS = 200
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
+        "fit-quality", help="fit the estimate that keyframe policies go by to the weights"
+    )
+    parser.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+    parser.add_argument("--drives", type=int, default=10, help="street drives (%(default)s)")
+    parser.add_argument("--stills", type=int, default=24, help="moved stills (%(default)s)")
+    parser.add_argument("--json", type=Path, help="file for the fit, as 'gsvnet schedule' reads it")
+    parser.add_argument(
+        "--store", action="store_true", help="store the estimate in the weights file"
+    )
+    add_model_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    weights = options.weights or default_weights()
+    model = load_model(weights, options.device, options.precision)
+    stills = open_split(find_camvid(options.data), "train")
+    videos = [drive_video(FIT_SEED, index, _DRIVE_FRAMES) for index in range(options.drives)]
+    videos += still_videos(stills, options.stills, seed=0)
+    tables = [pair_table(model, video, _DISTANCES) for video in videos]
+    cuts = cut_signals(model, videos, _CUTS)
+    quality = fit_quality(tables, cuts)
+    correlation, error = agreement_of(quality, tables)
+    print(f"on the videos fitted to: rank correlation {correlation:.3f}, mean error {error:.1f} %")
+    if options.store:
+        store_quality(weights, quality)
+    if options.json is None:
+        return
+    write_json(
+        options.json,
+        {
+            "command": f"gsvnet fit-quality --drives {options.drives} --stills {options.stills}",
+            "weights": weights.name,
+            "sha256": sha256(weights),
+            "quality": dataclasses.asdict(quality),
+            "flow_score": dataclasses.asdict(fit_quality(tables, cuts, FLOW_FEATURES)),
+        },
+    )
+
+
+def agreement_of(quality: QualityModel, tables: list[PairTable]) -> tuple[float, float]:
+    """Return rank correlation and mean error in percent of a model on videos, pooled."""
+    predicted, true = [], []
+    for table in tables:
+        pairs = real_pairs(table)
+        predicted.append(quality.disagreement(summed_signals(table)[pairs]))
+        true.append(disagreement(table)[pairs])
+    first, second = np.concatenate(predicted), np.concatenate(true)
+    return rank_correlation(first, second), float(np.abs(first - second).mean())

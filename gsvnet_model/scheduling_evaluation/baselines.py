@@ -1,0 +1,72 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Policies of others, for the comparison only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gsvnet_model.scheduling.quality import FrameQuality, QualityModel
+from gsvnet_model.scheduling.signals import SIGNAL_NAMES
+
+FLOW_FEATURES = ("flow", "shear", "outside")
+"""What the flow alone tells: the input of a decision network."""
+
+
+@dataclass(frozen=True)
+class _ThresholdPolicy:
+    """A keyframe when a score of the frame exceeds a threshold, or after `max_interval` frames."""
+
+    threshold: float
+    max_interval: int
+
+    def due(self, age: int) -> str:
+        """See `KeyframePolicy`."""
+        return "interval" if age >= self.max_interval else ""
+
+    def judge(self, quality: FrameQuality) -> str:
+        """See `KeyframePolicy`."""
+        return "quality" if self.score(quality) > self.threshold else ""
+
+    def score(self, quality: FrameQuality) -> float:
+        """Return what is compared with the threshold."""
+        raise NotImplementedError
+
+    def observe(self, is_keyframe: bool, milliseconds: float) -> None:
+        """See `KeyframePolicy`."""
+
+    def describe(self) -> dict[str, str]:
+        """See `KeyframePolicy`."""
+        return {"policy": type(self).__name__, "threshold": f"{self.threshold:g}"}
+
+
+@dataclass(frozen=True)
+class FrameDifferencePolicy(_ThresholdPolicy):
+    """Differences of successive images, summed since the keyframe."""
+
+    def score(self, quality: FrameQuality) -> float:
+        """Return the sum of the differences, standard deviations."""
+        return float(quality.sums[SIGNAL_NAMES.index("difference")])
+
+
+@dataclass(frozen=True)
+class FlowScorePolicy(_ThresholdPolicy):
+    """An agreement learned from the flow, compared frame by frame (after DVSNet).
+
+    DVSNet regresses it with a convolutional network on features of its large flow network. Here
+    it is regressed on the flow's length, shear and border, with the fit of the quality model.
+    """
+
+    model: QualityModel
+
+    def score(self, quality: FrameQuality) -> float:
+        """Return the disagreement, percent."""
+        return float(self.model.disagreement(quality.sums))
+
+
+@dataclass(frozen=True)
+class DisagreementPolicy(_ThresholdPolicy):
+    """Our own estimate, compared frame by frame: what summing it up is good for."""
+
+    def score(self, quality: FrameQuality) -> float:
+        """Return the disagreement, percent."""
+        return quality.disagreement

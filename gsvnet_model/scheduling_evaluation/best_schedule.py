@@ -1,0 +1,88 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The best schedule there is, found with the labels: what policies are measured against."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gsvnet_model.scheduling_evaluation.schedule import miou
+
+_ROUNDS = 5
+
+
+def best_ages(
+    matrices: NDArray[np.int32], num_keyframes: int, start: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Return the (T,) ages of the schedule with the highest pooled mIoU.
+
+    Mean IoU is no sum over frames. It is replaced by its tangent at the counts of the best
+    schedule so far, for which dynamic programming finds the exact optimum, and so on.
+
+    Args:
+        matrices: (T, D, K, K) pixels of frame t labelled from keyframe t - d; all zero where
+            there is no such pair.
+        num_keyframes: how many keyframes there are to be, the first frame included.
+        start: (T,) ages of a schedule to start from.
+
+    Raises:
+        ValueError: if the number of keyframes is not in ceil(T / D)..T.
+    """
+    count, num_distances = matrices.shape[:2]
+    fewest = -(-count // num_distances)
+    if not fewest <= num_keyframes <= count:
+        raise ValueError(f"expected {fewest} to {count} keyframes, got {num_keyframes}")
+    frames = np.arange(count)
+    best, best_score = start, -1.0
+    counts = matrices[frames, start].sum(axis=0).astype(np.float64)
+    exists = matrices.any(axis=(2, 3))
+    for _ in range(_ROUNDS):
+        worth = np.einsum("tdij,ij->td", matrices, _tangent(counts))
+        worth[~exists] = -np.inf
+        ages = _optimum(worth, num_keyframes)
+        found = matrices[frames, ages].sum(axis=0).astype(np.float64)
+        score = miou(found)
+        if score > best_score:
+            best, best_score, counts = ages, score, found
+        else:
+            counts = 0.5 * (counts + found)
+    return best
+
+
+def _tangent(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the derivative of the mean IoU by every count (K, K)."""
+    hit = np.diag(counts)
+    union = counts.sum(0) + counts.sum(1) - hit
+    occurs = union > 0
+    union = np.maximum(union, 1)
+    loss = np.where(occurs, hit / union**2, 0)
+    slope = -(loss[:, None] + loss[None, :])
+    # A hit enlarges the union once and the intersection with it.
+    np.fill_diagonal(slope, np.where(occurs, 1 / union, 0) - loss)
+    return np.asarray(slope / max(1, occurs.sum()))
+
+
+def _optimum(worth: NDArray[np.float64], num_keyframes: int) -> NDArray[np.intp]:
+    """Return the ages with the largest sum of worth[t, age] for a number of keyframes."""
+    count, num_distances = worth.shape
+    # gain[k, d]: of the frames k to k + d, all labelled from keyframe k.
+    gain = np.full((count, num_distances), -np.inf)
+    for distance in range(min(num_distances, count)):
+        before = gain[: count - distance, distance - 1] if distance else 0.0
+        gain[: count - distance, distance] = before + worth[distance:, distance]
+    # best[m, k]: of all frames from keyframe k on with m keyframes.
+    best = np.full((num_keyframes + 1, count + 1), -np.inf)
+    best[0, count] = 0.0
+    choice = np.zeros((num_keyframes + 1, count), np.intp)
+    after = np.minimum(np.arange(count)[:, None] + np.arange(num_distances) + 1, count)
+    for left in range(1, num_keyframes + 1):
+        options = gain + best[left - 1, after]
+        choice[left] = options.argmax(axis=1)
+        best[left, :count] = options.max(axis=1)
+    ages = np.zeros(count, np.intp)
+    first, left = 0, num_keyframes
+    while first < count:
+        last = int(choice[left, first])
+        ages[first : first + last + 1] = np.arange(last + 1)
+        first, left = first + last + 1, left - 1
+    return ages

@@ -1,0 +1,127 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""What a stream carries from frame to frame, and how a propagation changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gsvnet_model.model import SegmentationModel
+from gsvnet_model.scheduling import FrameQuality, frame_signals, held, moving_cells
+
+
+@dataclass(frozen=True)
+class GridImage:
+    """An image on the grid.
+
+    Attributes:
+        grey: (h, w, 3) RGB grey levels.
+        normalised: (1, 3, h, w) float32 on the model's device.
+    """
+
+    grey: NDArray[np.uint8] | NDArray[np.float32]
+    normalised: Tensor
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """What one frame leaves to the next; of constant size.
+
+    Attributes:
+        size: (H, W) of the images.
+        logits: (1, K, h, w) on the grid, float32.
+        reference: (1, 3, h, w) normalised image that the logits belong to: of the frame, but
+            where nothing moved of the last one in which something did.
+        grey: (h, w, 3) grid image of the frame, grey levels.
+        quality: of the labels.
+        labels: (H, W) uint8, as published.
+        confidence: (H, W) uint8, as published.
+    """
+
+    size: tuple[int, int]
+    logits: Tensor
+    reference: Tensor
+    grey: NDArray[np.uint8] | NDArray[np.float32]
+    quality: FrameQuality
+    labels: NDArray[np.uint8]
+    confidence: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PropagatedState:
+    """A state brought to the next frame.
+
+    Attributes:
+        logits: (1, K, h, w).
+        reference: as in `StreamState`.
+        quality: of the labels.
+        moved: whether anything changed; if not, the labels published before still hold.
+    """
+
+    logits: Tensor
+    reference: Tensor
+    quality: FrameQuality
+    moved: bool
+
+
+def propagate_states(
+    model: SegmentationModel, states: Sequence[StreamState], images: Sequence[GridImage]
+) -> list[PropagatedState]:
+    """Bring the states of several streams of one size to their next frames.
+
+    Cells in which nothing moves keep what they have; see `stillness`. Where nothing moves at
+    all, nothing is computed.
+
+    Args:
+        model: the weights of all streams.
+        states: one per stream.
+        images: the next frames.
+
+    Returns:
+        One state per stream, each as if its stream were alone.
+    """
+    moving = [
+        moving_cells(image.normalised, state.reference)
+        for state, image in zip(states, images, strict=True)
+    ]
+    moved = [bool(cells.any()) for cells in moving]
+    alive = [index for index, moves in enumerate(moved) if moves]
+    outputs = dict(
+        zip(
+            alive,
+            model.propagate_streams(
+                [states[index].logits for index in alive],
+                [images[index].normalised for index in alive],
+                [states[index].reference for index in alive],
+            )
+            if alive
+            else (),
+            strict=True,
+        )
+    )
+    propagated = []
+    estimate = model.info.quality
+    for index, (state, image) in enumerate(zip(states, images, strict=True)):
+        if not moved[index]:
+            quality = state.quality.after(estimate, None)
+            propagated.append(PropagatedState(state.logits, state.reference, quality, False))
+            continue
+        output, cells, current = outputs[index], moving[index], image.normalised
+        signals = (
+            frame_signals(output, current, state.reference, state.logits, cells)[0]
+            if estimate.is_fitted
+            else None
+        )
+        propagated.append(
+            PropagatedState(
+                held(cells, output.logits, state.logits),
+                held(cells, current, state.reference),
+                state.quality.after(estimate, signals),
+                True,
+            )
+        )
+    return propagated

@@ -1,0 +1,255 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Signals, the estimate of quality, and keyframe policies."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from models import random_model
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gsvnet_model.propagation import PropagationOutput
+from gsvnet_model.scheduling import (
+    SIGNAL_NAMES,
+    AdaptivePolicy,
+    BudgetPolicy,
+    FixedPolicy,
+    FrameQuality,
+    KeyframePolicy,
+    QualityModel,
+    frame_signals,
+    held,
+    moving_cells,
+)
+
+MODEL = QualityModel(linear={"residual": 10.0}, root={"changed": 20.0}, cut={"residual": 1.0})
+
+
+def step(residual: float, changed: float = 0.0) -> NDArray[np.float64]:
+    signals = np.zeros(len(SIGNAL_NAMES))
+    signals[SIGNAL_NAMES.index("residual")] = residual
+    signals[SIGNAL_NAMES.index("changed")] = changed
+    return signals
+
+
+@pytest.mark.parametrize("size", [(7, 9), (70, 130)])
+def test_signals_are_what_their_names_say(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    model = random_model()
+    current, previous = torch.randn(2, 3, *size), torch.randn(2, 3, *size)
+    state = 3 * torch.randn(2, 11, *size)
+    output = model.propagate(state, current, previous)
+    moving = torch.rand(2, 1, *size) < 0.7
+    signals = dict(
+        zip(
+            SIGNAL_NAMES,
+            frame_signals(output, current, previous, state, moving).T,
+            strict=True,
+        )
+    )
+    rows = slice(None, None, max(1, -(-size[0] * size[1] // 4096)))
+    expected = _plain_signals(output, current, previous, state, moving)
+    for name, values in expected.items():
+        mean = values[:, rows].double().mean((1, 2)).numpy()
+        np.testing.assert_allclose(signals[name], mean, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def _plain_signals(
+    output: PropagationOutput, current: Tensor, previous: Tensor, state: Tensor, moving: Tensor
+) -> dict[str, Tensor]:
+    """Return (N, h, w) fields by the definitions."""
+
+    def margin(logits: Tensor) -> Tensor:
+        first, second = logits.topk(2, dim=1).values.unbind(1)
+        return (first - second) / (1 + first - second)
+
+    assert output.intra_logits is not None
+    _, _, height, width = state.shape
+    alive = moving[:, 0].float()
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    place_x, place_y = x + output.flow[:, 0], y + output.flow[:, 1]
+    inside = (place_x > -0.5) & (place_x < width - 0.5)
+    inside &= (place_y > -0.5) & (place_y < height - 0.5)
+    residual = (current - output.warped_previous).abs().mean(1)
+    new, warped = output.logits.argmax(1), output.warped_logits.argmax(1)
+    intra = output.intra_logits
+    neighbour = torch.zeros_like(alive)
+    neighbour[..., 1:] = (new[..., 1:] != new[..., :-1]).float()
+    shear = torch.zeros_like(alive)
+    shear[..., 1:] = (output.flow[..., 1:] - output.flow[..., :-1]).abs().sum(1)
+    fields = {
+        "residual": residual * inside,
+        "large_residual": (residual > 0.5) & inside,
+        "outside": ~inside,
+        "difference": (current - previous).abs().mean(1),
+        "flow": output.flow.norm(dim=1) / width,
+        "disagreement": intra.argmax(1) != warped,
+        "contradiction": margin(intra) * (intra.argmax(1) != new),
+        "intra_weight": output.mixing[:, -1],
+        "null_weight": output.mixing[:, -2],
+        "mixing_spread": 1 - output.mixing.square().sum(1),
+        "corrected": new != warped,
+        "changed": new != state.argmax(1),
+        "margin_drop": margin(state) - margin(output.logits),
+        "doubt": 1 - margin(output.logits),
+        "boundary": neighbour,
+        "shear": shear,
+    }
+    assert tuple(fields) == SIGNAL_NAMES
+    return {name: field.float() * alive for name, field in fields.items()}
+
+
+def test_a_change_moves_its_neighbours_and_nothing_else() -> None:
+    image = torch.randn(1, 3, 6, 8)
+    changed = image.clone()
+    changed[0, 1, 2, 3] += 0.5
+    moving = moving_cells(changed, image)
+    assert moving.sum() == 9 and moving[0, 0, 1:4, 2:5].all()
+
+
+def test_exposure_and_noise_are_no_motion_but_slow_changes_add_up() -> None:
+    image = torch.randn(1, 3, 6, 8)
+    noise = 0.02 * torch.rand(1, 3, 6, 8)
+    assert not moving_cells(image + noise + 0.4, image).any()
+    slow = image.clone()
+    slow[0, :, 3, 3] += 0.06
+    assert not moving_cells(slow, image).any()
+    slow[0, :, 3, 3] += 0.06
+    assert moving_cells(slow, image).any()
+
+
+def test_held_keeps_what_stands() -> None:
+    moving = torch.tensor([[[[True, False]]]])
+    new, old = torch.ones(1, 2, 1, 2), torch.zeros(1, 2, 1, 2)
+    assert held(moving, new, old).tolist() == [[[[1, 0]], [[1, 0]]]]
+
+
+def test_quality_adds_up_and_a_standing_scene_adds_only_to_the_shortfall() -> None:
+    first = FrameQuality().after(MODEL, step(0.1, 0.04))
+    assert first.disagreement == pytest.approx(10 * 0.1 + 20 * 0.2)
+    second = first.after(MODEL, step(0.1, 0.12))
+    assert second.disagreement == pytest.approx(10 * 0.2 + 20 * 0.4)
+    assert second.shortfall == pytest.approx(first.disagreement + second.disagreement)
+    still = second.after(MODEL, None)
+    assert (still.age, still.disagreement) == (3, second.disagreement)
+    assert still.shortfall == pytest.approx(second.shortfall + second.disagreement)
+
+
+def test_a_cut_is_noticed_in_its_step_only() -> None:
+    cut = FrameQuality().after(MODEL, step(2.0))
+    assert cut.is_cut
+    assert not cut.after(MODEL, step(0.1)).is_cut
+    assert not cut.after(MODEL, None).is_cut
+    assert not FrameQuality().after(QualityModel(), step(2.0)).is_cut
+
+
+def test_quality_model_survives_json() -> None:
+    text = json.dumps(dataclasses.asdict(MODEL))
+    assert QualityModel(**json.loads(text)) == MODEL
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: QualityModel(linear={"colour": 1.0}), "colour"),
+        (lambda: QualityModel(root={"flow": -1.0}), "0 or more"),
+        (lambda: FixedPolicy(0), "1 or more"),
+        (lambda: FixedPolicy(True), "1 or more"),
+        (lambda: AdaptivePolicy(threshold=101), "0 to 100"),
+        (lambda: AdaptivePolicy(threshold=float("nan")), "0 to 100"),
+        (lambda: AdaptivePolicy(min_interval=0), "minimum interval"),
+        (lambda: AdaptivePolicy(min_interval=9, max_interval=8), "9 and 8"),
+        (lambda: BudgetPolicy(0.0), "more than 0"),
+        (lambda: BudgetPolicy(float("inf")), "more than 0"),
+    ],
+)
+def test_wrong_values_are_refused(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def keyframes(
+    policy: KeyframePolicy, speeds: list[float], propagated_ms: float = 10, keyframe_ms: float = 60
+) -> tuple[list[int], NDArray[np.float64]]:
+    """Return which frames a policy makes keyframes, and costs, for residuals per frame."""
+    quality, found, costs = FrameQuality(), [0], [keyframe_ms]
+    policy.observe(True, keyframe_ms)
+    for frame, speed in enumerate(speeds, start=1):
+        reason, cost = policy.due(quality.age + 1), 0.0
+        if not reason:
+            quality = quality.after(MODEL, step(speed) if speed else None)
+            reason, cost = policy.judge(quality), propagated_ms
+        if reason:
+            found.append(frame)
+            quality = FrameQuality()
+            cost += keyframe_ms
+        policy.observe(bool(reason), cost)
+        costs.append(cost)
+    return found, np.array(costs)
+
+
+def test_fixed_policy_counts() -> None:
+    assert keyframes(FixedPolicy(3), [0.1] * 9)[0] == [0, 3, 6, 9]
+    assert keyframes(FixedPolicy(1), [0.1] * 3)[0] == [0, 1, 2, 3]
+
+
+def test_threshold_is_the_agreement_reached_in_five_frames() -> None:
+    # 1.6 percent per frame: 8 percent after five.
+    found, _ = keyframes(AdaptivePolicy(92), [0.16] * 40)
+    assert set(np.diff(found)) == {5}
+
+
+def test_faster_motion_gets_more_keyframes_and_the_range_is_kept() -> None:
+    policy = AdaptivePolicy(92, min_interval=2, max_interval=12)
+    intervals = [set(np.diff(keyframes(policy, [v] * 60)[0])) for v in (1e-4, 0.05, 0.4, 20.0)]
+    assert intervals[0] == {12} and intervals[3] == {2}
+    assert 12 > max(intervals[1]) > max(intervals[2]) > 2
+
+
+def test_stale_labels_are_replaced_during_a_stop_and_fresh_ones_are_kept() -> None:
+    found, _ = keyframes(AdaptivePolicy(92, max_interval=30), [0.16] * 7 + [0.0] * 60)
+    assert found[:2] == [0, 5]
+    assert 7 < found[2] <= 13  # the state of two frames' motion goes stale
+    assert found[3] == found[2] + 30
+
+
+@pytest.mark.parametrize("target", [12.0, 20.0, 40.0, 60.0])
+def test_budget_holds_its_target_in_varied_motion(target: float) -> None:
+    rng = np.random.default_rng(0)
+    speeds = list(np.repeat(rng.choice([0.0, 0.1, 0.4], 60), 10))
+    _, costs = keyframes(BudgetPolicy(target), speeds)
+    assert costs[30:230].mean() == pytest.approx(target, rel=0.1)
+    assert costs[230:430].mean() == pytest.approx(target, rel=0.1)
+
+
+def test_budget_holds_its_target_when_frames_become_dearer_and_when_it_is_changed() -> None:
+    policy = BudgetPolicy(30.0)
+    keyframes(policy, [0.1] * 100)
+    _, loaded = keyframes(policy, [0.1] * 200, propagated_ms=16, keyframe_ms=96)
+    assert loaded[30:].mean() == pytest.approx(30, rel=0.1)
+    policy.target_ms = 20.0
+    _, changed = keyframes(policy, [0.1] * 200, propagated_ms=16, keyframe_ms=96)
+    assert changed[30:].mean() == pytest.approx(20, rel=0.1)
+    assert float(policy.describe()["interval"]) == pytest.approx(80 / 4, rel=0.5)
+
+
+def test_budget_spends_where_motion_is() -> None:
+    speeds = ([0.02] * 40 + [0.3] * 40) * 4
+    found, _ = keyframes(BudgetPolicy(20.0), speeds)
+    fast = [frame for frame in found if (frame - 1) % 80 >= 40]
+    assert len(fast) > 0.55 * len(found)
+
+
+def test_budget_out_of_reach_gives_no_keyframes_and_recovers() -> None:
+    policy = BudgetPolicy(8.0)
+    found, _ = keyframes(policy, [0.1] * 100)
+    assert found[1:] == []
+    policy.target_ms = 20.0
+    found, costs = keyframes(policy, [0.1] * 200)
+    assert costs[30:].mean() == pytest.approx(20, rel=0.1)
