@@ -53,6 +53,8 @@ def managed(
             "model.precision": "float32",
             "overlay.alhpa": 0.4,
             "classes.database": "of a dumped parameter file",
+            # A burst that best-effort transport may lose says nothing about the node's queue.
+            f"qos_overrides.{MANAGED}/image.subscription_all.reliability": "reliable",
         },
         MANAGED,
     )
