@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import grid_image, grid_size, image_tensor
+from gsvnet_model.scheduling import held, moving_cells
 
 TEMPERATURES: NDArray[np.float64] = np.exp(np.linspace(np.log(0.4), np.log(4.0), 47))
 """The candidates: steps of 5 %."""
@@ -56,7 +57,7 @@ def fit_temperatures(
     rng = np.random.default_rng(seed)
     surprise = np.zeros((num_ages, len(TEMPERATURES)))
     pixels = np.zeros(num_ages, np.int64)
-    state = previous = torch.empty(0)
+    state = reference = torch.empty(0)
     for index in tqdm(range(len(sequence)), desc="calibrating"):
         image, truth = sequence[index]
         age = index % num_ages
@@ -66,10 +67,12 @@ def fit_temperatures(
         current = info.normalisation.apply(image_tensor(grey, device))
         if age == 0:
             published = model.segment(image_tensor(image, device))
-            state = model.to_grid(published, grid)
+            state, reference = model.to_grid(published, grid), current
         else:
-            published = state = model.propagate(state, current, previous).logits
-        previous = current
+            moving = moving_cells(current, reference)
+            output = model.propagate(state, current, reference)
+            published = state = held(moving, output.logits, state)
+            reference = held(moving, current, reference)
         rows, columns = np.nonzero(truth < info.classes.num_classes)
         if len(rows):
             chosen = rng.integers(len(rows), size=_PIXELS_PER_FRAME)

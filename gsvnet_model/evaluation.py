@@ -20,6 +20,7 @@ from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import grid_image, grid_size, image_tensor
 from gsvnet_model.propagation.warp import backward_warp
 from gsvnet_model.reliability import ReliabilityHistogram
+from gsvnet_model.scheduling import held, moving_cells
 
 KeyframeOutput = Literal["network", "grid"]
 KEYFRAME_OUTPUTS: tuple[str, ...] = get_args(KeyframeOutput)
@@ -149,7 +150,7 @@ def count_keyframes(
     if keyframe_output == "grid":
         published = [state[number][None] for number in range(len(state))]
     keyframes = [frames.labels(logits, age=0) for logits in published]
-    warped_state = state
+    warped_state, reference = state, frames.inputs(starts)
     for distance in range(max_interval):
         # Near the end of the sequence keyframes run out of frames to be propagated to.
         count = min(len(starts), len(sequence) - distance - starts.start)
@@ -158,10 +159,13 @@ def count_keyframes(
         if distance:
             targets = range(starts.start + distance, starts.start + distance + count)
             current = frames.inputs(targets)
-            previous = frames.inputs(range(targets.start - 1, targets.stop - 1))
-            output = model.propagate(state[:count], current, previous)
+            state, reference = state[:count], reference[:count]
+            output = model.propagate(state, current, reference)
             warped_state = backward_warp(warped_state[:count], output.flow)
-            state = output.logits
+            # As in a stream: what stands still keeps its labels.
+            moving = moving_cells(current, reference)
+            state = held(moving, output.logits, state)
+            reference = held(moving, current, reference)
         for number, start in enumerate(starts[:count]):
             target = start + distance
             if target < max_interval - 1:
