@@ -23,7 +23,7 @@ from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.scheduling.quality import QualityModel
 
-DEFAULT_WEIGHTS = "swiftnet_r18_camvid.safetensors"
+DEFAULT_WEIGHTS = "ddrnet23_slim_camvid.safetensors"
 """File name of the weights that the installed package carries."""
 
 _METADATA_KEY = "gsvnet"

@@ -8,12 +8,14 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numba
+import numba.extending
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -87,3 +89,50 @@ def corner_aligned(grid_size: int, size: int) -> tuple[NDArray[np.int64], NDArra
     lower = np.minimum(position.astype(np.int64), grid_size - 1)
     weight = np.clip(position - lower.astype(np.float32), np.float32(0), np.float32(1))
     return lower, weight
+
+
+def numbers_of(values: Tensor) -> NDArray[Any]:
+    """Return a view of float32 or bfloat16 values on the CPU for compiled loops; see `widened`."""
+    return (values.view(torch.uint16) if values.dtype == torch.bfloat16 else values).numpy()
+
+
+def widened(value: Any) -> Any:
+    """Return the float32 that `value` stands for, in a compiled loop only.
+
+    numba has no bfloat16: such an array comes in as uint16, its bits. Which of both it is, is
+    decided when the loop is compiled.
+
+    Args:
+        value: an element of an array of float32, or of uint16 for bfloat16.
+    """
+    raise NotImplementedError("widened works in compiled loops only")
+
+
+def narrowed(value: Any, out: Any) -> Any:
+    """Return a float32 as an element of the array `out`; the reverse of `widened`.
+
+    Args:
+        value: float32. To bfloat16 it is rounded to the nearest, of two to the even one.
+        out: array of float32, or of uint16 for bfloat16.
+    """
+    raise NotImplementedError("narrowed works in compiled loops only")
+
+
+@numba.extending.overload(widened, strict=False)
+def _widened(value: Any) -> Callable[[Any], Any]:
+    if value == numba.types.uint16:
+        return lambda value: np.uint32(np.uint32(value) << np.uint32(16)).view(np.float32)
+    return lambda value: value
+
+
+@numba.extending.overload(narrowed, strict=False)
+def _narrowed(value: Any, out: Any) -> Callable[[Any, Any], Any]:
+    if out.dtype == numba.types.uint16:
+        return lambda value, out: _bfloat16_bits(np.float32(value).view(np.uint32))
+    return lambda value, out: value
+
+
+@compiled
+def _bfloat16_bits(bits: np.uint32) -> np.uint16:
+    odd = np.uint32(bits >> np.uint32(16)) & np.uint32(1)
+    return np.uint16(np.uint32(bits + np.uint32(0x7FFF) + odd) >> np.uint32(16))

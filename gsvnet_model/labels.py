@@ -96,7 +96,7 @@ def _by_compiled_loop(
     fill = functools.partial(
         fill_label_rows,
         logits.numpy(),
-        torch.softmax(logits / temperature, 0).numpy(),
+        _probabilities(logits, temperature).numpy(),
         above,
         down,
         first_pixels,
@@ -114,7 +114,7 @@ def _by_bands(
     """Label on any device in bands of rows; see `labels_and_confidence`. Logits are float32."""
     num_classes, grid_height, grid_width = logits.shape
     device = logits.device
-    probabilities = torch.softmax(logits / temperature, 0)
+    probabilities = _probabilities(logits, temperature)
     all_top = torch.from_numpy(rows[0]).to(device)
     all_down = torch.from_numpy(rows[1]).to(device)
     left = torch.from_numpy(columns[0]).to(device)
@@ -142,3 +142,7 @@ def _by_bands(
         cast(NDArray[np.uint8], labels.cpu().numpy()),
         cast(NDArray[np.uint8], confidence.cpu().numpy()),
     )
+
+
+def _probabilities(logits: Tensor, temperature: float) -> Tensor:
+    return torch.softmax(logits if temperature == 1 else logits / temperature, 0)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,8 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from gsvnet_model.compiled_rows import corner_aligned, fill_rows
+from gsvnet_model.preprocessing_rows import normalise_rows, sample_rows
+
 GridFilter = Literal["area", "bilinear"]
 GRID_FILTERS: tuple[str, ...] = get_args(GridFilter)
+
+_COMPILED_PRECISIONS = (torch.float32, torch.bfloat16)
+
+_PIXELS_PER_THREAD = 1 << 18
+"""Smaller results are not worth waking a second thread."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +55,25 @@ class Normalisation:
         """Return ImageNet's constants, which the published BiSeNet uses."""
         return cls((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
-    def apply(self, image: Tensor) -> Tensor:
-        """Normalise (N, 3, H, W) RGB values of 0..255, any dtype, to float32."""
+    def apply(self, image: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
+        """Normalise an image; its memory layout stays.
+
+        Args:
+            image: (N, 3, H, W) RGB values of 0..255, any dtype and device.
+            precision: dtype of the result.
+
+        Returns:
+            (N, 3, H, W).
+        """
+        if _is_interleaved(image) and precision in _COMPILED_PRECISIONS:
+            return _in_one_pass(image, None, self, precision)
         mean = torch.tensor(self.mean, device=image.device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=image.device).view(1, 3, 1, 1)
-        return (image.float() - mean) / std
+        return ((image.float() - mean) / std).to(precision)
+
+
+_GREY_LEVELS = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+"""Leaves values as they are."""
 
 
 def image_tensor(image: NDArray[np.uint8] | NDArray[np.float32], device: torch.device) -> Tensor:
@@ -61,16 +84,24 @@ def image_tensor(image: NDArray[np.uint8] | NDArray[np.float32], device: torch.d
     return torch.from_numpy(image).to(device, non_blocking=True).permute(2, 0, 1).unsqueeze(0)
 
 
-def keyframe_image(image: Tensor, scale: float, normalisation: Normalisation) -> Tensor:
+def keyframe_image(
+    image: Tensor,
+    scale: float,
+    normalisation: Normalisation,
+    precision: torch.dtype = torch.float32,
+) -> Tensor:
     """Return the keyframe network's input.
 
+    From what `image_tensor` gives on the CPU it is made in one pass.
+
     Args:
-        image: (1, 3, H, W) uint8 RGB.
+        image: (N, 3, H, W) uint8 RGB.
         scale: input pixels per image pixel; the paper uses 0.75.
         normalisation: constants of the network.
+        precision: dtype of the network.
 
     Returns:
-        (1, 3, h, w) float32, normalised, in the memory layout of the image.
+        (N, 3, h, w), normalised, in the memory layout of the image.
 
     Convention:
         Bilinear with align_corners=True. The sides are rounded down as published: 3 * (H // 4)
@@ -79,11 +110,14 @@ def keyframe_image(image: Tensor, scale: float, normalisation: Normalisation) ->
     See:
         Paper Sec. 4.1 (inference at 0.75 of the resolution).
     """
-    normalised = normalisation.apply(image)
     if scale == 1.0:
-        return normalised
+        return normalisation.apply(image, precision)
     height, width = (scaled_side(side, scale) for side in image.shape[-2:])
-    return F.interpolate(normalised, (height, width), mode="bilinear", align_corners=True)
+    if _is_interleaved(image) and precision in _COMPILED_PRECISIONS:
+        return _in_one_pass(image, (height, width), normalisation, precision)
+    values = normalisation.apply(image)
+    resized = F.interpolate(values, (height, width), mode="bilinear", align_corners=True)
+    return resized.to(precision)
 
 
 def scaled_side(side: int, scale: float) -> int:
@@ -132,7 +166,98 @@ def grid_image(
         resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         return resized.astype(np.uint8, copy=False)
     if grid_filter == "bilinear":
-        values = torch.from_numpy(image).permute(2, 0, 1)[None].float()
-        sampled = F.interpolate(values, grid, mode="bilinear", align_corners=True)
-        return sampled[0].permute(1, 2, 0).contiguous().numpy()
+        pixels = image_tensor(np.ascontiguousarray(image), torch.device("cpu"))
+        sampled = _in_one_pass(pixels, grid, _GREY_LEVELS, torch.float32)
+        return sampled[0].permute(1, 2, 0).numpy()
     raise ValueError(f"expected a grid filter out of {GRID_FILTERS}, got {grid_filter!r}")
+
+
+def _is_interleaved(image: Tensor) -> bool:
+    """Return whether (N, 3, H, W) are bytes on the CPU in the order R, G, B, R, G, B, ...
+
+    Rows may be padded, as those of an image message.
+    """
+    batch, channels, height, _ = image.shape
+    return (
+        image.dtype == torch.uint8
+        and image.device.type == "cpu"
+        and (channels, image.stride(1), image.stride(3)) == (3, 1, 3)
+        and (batch == 1 or image.stride(0) == height * image.stride(2))
+    )
+
+
+def _in_one_pass(
+    image: Tensor,
+    size: tuple[int, int] | None,
+    normalisation: Normalisation,
+    precision: torch.dtype,
+) -> Tensor:
+    """Return an interleaved image normalised, and resized unless `size` is None.
+
+    Convention:
+        Bilinear, align_corners=True.
+    """
+    batch, _, height, width = image.shape
+    row_step = image.stride(2)
+    num_bytes = (batch * height - 1) * row_step + 3 * width
+    pixels = image.as_strided((num_bytes,), (1,)).numpy()
+    rows, columns = size or (height, width)
+    out = np.empty(
+        (batch * rows, 3 * columns), np.uint16 if precision == torch.bfloat16 else np.float32
+    )
+    mean, factor = _constants(normalisation, columns)
+    if size is None:
+        fill = functools.partial(normalise_rows, pixels, np.uint64(row_step), mean, factor, out)
+    else:
+        lower_row, row_weight = corner_aligned(height, rows)
+        left, right, column_weight = _value_columns(width, columns)
+        fill = functools.partial(
+            sample_rows,
+            pixels,
+            np.uint64(row_step),
+            (height, 3 * width),
+            lower_row,
+            row_weight,
+            left,
+            right,
+            column_weight,
+            mean,
+            factor,
+            out,
+        )
+    fill_rows(fill, len(out), 1 + len(out) * columns // _PIXELS_PER_THREAD)
+    values = torch.from_numpy(out)
+    if precision == torch.bfloat16:
+        values = values.view(torch.bfloat16)
+    return values.view(batch, rows, columns, 3).permute(0, 3, 1, 2)
+
+
+@functools.lru_cache(maxsize=16)
+def _constants(
+    normalisation: Normalisation, width: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return mean and 1 / deviation for each of the 3 * width values of a row."""
+    mean = np.array(normalisation.mean, np.float32)
+    factor = 1 / np.array(normalisation.std, np.float32)
+    return np.tile(mean, width), np.tile(factor, width)
+
+
+@functools.lru_cache(maxsize=16)
+def _value_columns(
+    width: int, columns: int
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.float32]]:
+    """Return which two values of an image's row each value of a resized row lies between.
+
+    Returns:
+        left, right: (3 * columns,) places in the image's row.
+        weight: (3 * columns,) in 0..1, how far it is from left to right.
+    """
+    lower, weight = corner_aligned(width, columns)
+    channels = np.arange(3)
+    left = 3 * lower[:, None] + channels
+    right = 3 * np.minimum(lower + 1, width - 1)[:, None] + channels
+    return (
+        left.astype(np.uint32).ravel(),
+        right.astype(np.uint32).ravel(),
+        np.repeat(weight, 3),
+    )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import cv2
@@ -12,8 +13,10 @@ import pytest
 import torch
 from models import random_model
 from numpy.typing import NDArray
+from torch import nn
 
 from gsvnet_model import VideoSegmenter
+from gsvnet_model.benchmark import runtimes
 from gsvnet_model.benchmark.published_arrangement import PublishedArrangement
 from gsvnet_model.benchmark.timing import boundary_share
 from gsvnet_model.benchmark.workload import Workload
@@ -102,6 +105,46 @@ def test_command(
     assert set(result["timing"]["speedup"]) == {"keyframe", "propagated"}
     assert [entry["streams"] for entry in result["streams"]] == [2]
     assert result["memory"]["peak_mb"] > 0
+
+
+def test_runtimes(weights_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One that computes as the networks say, one that does not, and one that is not there."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def prepared(sign: int) -> runtimes.Prepare:
+        def prepare(
+            module: nn.Module, inputs: tuple[torch.Tensor, ...], precision: torch.dtype
+        ) -> tuple[runtimes.Run, torch.dtype]:
+            def run() -> list[torch.Tensor]:
+                outputs = module(*inputs)
+                outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+                return [sign * output for output in outputs]
+
+            return run, precision
+
+        return prepare
+
+    kinds = {
+        "right": runtimes.Runtime((), prepared(1)),
+        "wrong": runtimes.Runtime((), prepared(-1)),
+        "absent": runtimes.Runtime(("no_such_package", "json"), prepared(1)),
+    }
+    monkeypatch.setattr(runtimes, "RUNTIMES", kinds)
+    workload = Workload((96, 128), 11, 0.75, weights_path, "cpu", "float32")
+    figures = runtimes.compare_runtimes(workload, list(kinds), 1, time.process_time)
+    assert [entry.network for entry in figures[::4]] == [
+        "keyframe",
+        "propagation, convolutions",
+        "propagation",
+    ]
+    for ours, right, wrong, absent in zip(*[iter(figures)] * 4, strict=True):
+        assert (ours.runtime, ours.speedup, ours.agreement) == ("ours", 1.0, 1.0)
+        assert right.agreement > 0.99
+        assert wrong.agreement < 0.5
+        assert min(ours.median_ms, right.median_ms, wrong.median_ms) > 0
+        assert absent == runtimes.RuntimeFigures(
+            ours.network, "absent", "pip install no_such_package"
+        )
 
 
 @pytest.mark.parametrize(

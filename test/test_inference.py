@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from gsvnet_model.folding import folded
 from gsvnet_model.keyframe import build_keyframe_network
+from gsvnet_model.packed_convolution import can_pack, packed
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.propagation.inference import PropagationInference
 from gsvnet_model.propagation.inference_rows import warp_rows
@@ -151,8 +153,23 @@ def test_upsampled_convolution_is_both_steps_in_one(size: tuple[int, int]) -> No
     conv = nn.Conv2d(6, 5, 3, padding=1).requires_grad_(False)
     small = torch.randn(2, 6, 4, 5)
     large = F.interpolate(small, size, mode="bilinear", align_corners=True)
-    got = UpsampledConvolution(conv)(small, size)
-    torch.testing.assert_close(got, conv(large).relu(), rtol=0, atol=1e-5)
+    upsampled = UpsampledConvolution(conv)
+    torch.testing.assert_close(upsampled(small, size), conv(large).relu(), rtol=0, atol=1e-5)
+    added = torch.randn(2, 5, *size).to(memory_format=torch.channels_last)
+    expected = conv(large).relu() + added
+    torch.testing.assert_close(upsampled(small, size, added), expected, rtol=0, atol=1e-5)
+
+
+def test_upsampled_convolution_in_bfloat16() -> None:
+    torch.manual_seed(2)
+    conv = nn.Conv2d(6, 5, 3, padding=1).requires_grad_(False)
+    small, added = torch.randn(2, 6, 4, 5), torch.randn(2, 5, 8, 10)
+    large = F.interpolate(small, (8, 10), mode="bilinear", align_corners=True)
+    rounded = small.bfloat16(), (8, 10), added.bfloat16()
+    got = UpsampledConvolution(conv.bfloat16())(*rounded)
+    assert got.dtype == torch.bfloat16
+    expected = conv.float()(large).relu() + added
+    torch.testing.assert_close(got.float(), expected, rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +190,31 @@ def test_folding_leaves_no_batch_norm_and_the_original_as_it_was() -> None:
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
     torch.testing.assert_close(fast(*images), before, rtol=0, atol=1e-5)
     assert torch.equal(slow.flow(*images), before)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+def test_packed_convolutions_give_the_same(precision: torch.dtype) -> None:
+    torch.manual_seed(4)
+    first = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+    plain = nn.Sequential(
+        first,
+        nn.Identity(),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=2, bias=False),
+        nn.Sequential(nn.ReLU(), nn.Conv2d(8, 5, 1)),
+        nn.Conv2d(5, 4, 3, padding="same", padding_mode="reflect"),
+        nn.ReLU(),
+    )
+    plain.requires_grad_(False).to(precision).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = packed(copy.deepcopy(plain))
+    kinds = [type(module).__name__ for module in network.modules()]
+    if can_pack(first):
+        assert kinds.count("PackedConvolution") == 3
+        assert kinds.count("ReLU") == 2  # before a convolution, and after one that is not packed
+    for size in ((16, 24), (13, 9)):
+        image = torch.randn(2, 3, *size).to(precision, memory_format=torch.channels_last)
+        tolerance = 1e-5 if precision == torch.float32 else 0.02
+        torch.testing.assert_close(network(image), plain(image), rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", ["swiftnet_r18", "bisenet_r18", "ddrnet23_slim"])

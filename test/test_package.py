@@ -84,7 +84,7 @@ def wheel(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.Zi
 
 def test_wheel_carries_everything(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
-    assert "gsvnet_model/weights/swiftnet_r18_camvid.safetensors" in names
+    assert "gsvnet_model/weights/ddrnet23_slim_camvid.safetensors" in names
     for folder, package in (("gsvnet_ros", "gsvnet_ros"), ("gsvnet_model", "gsvnet_model")):
         modules = {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*.py")}
         assert modules <= names, package

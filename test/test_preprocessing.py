@@ -6,14 +6,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
+from gsvnet_model import preprocessing
 from gsvnet_model.preprocessing import (
     Normalisation,
     grid_image,
     grid_size,
     image_tensor,
     keyframe_image,
+    scaled_side,
 )
 
 RNG = np.random.default_rng(0)
@@ -33,7 +36,58 @@ def test_bilinear_filter_is_the_published_sampling() -> None:
         mode="bilinear",
         align_corners=True,
     )[0].permute(1, 2, 0)
-    assert np.array_equal(grid_image(image, (4, 6), "bilinear"), expected.numpy())
+    for same in (image, np.ascontiguousarray(image[:, ::-1])[:, ::-1]):
+        sampled = grid_image(same, (4, 6), "bilinear")
+        assert np.abs(sampled - expected.numpy()).max() < 1e-4
+
+
+def as_defined(
+    image: Tensor, size: tuple[int, int], normalisation: Normalisation, precision: torch.dtype
+) -> Tensor:
+    """Normalise, resize, round, one after the other."""
+    mean, std = (
+        torch.tensor(values).view(1, 3, 1, 1) for values in (normalisation.mean, normalisation.std)
+    )
+    normalised = (image.float() - mean) / std
+    return F.interpolate(normalised, size, mode="bilinear", align_corners=True).to(precision)
+
+
+def pixels(kind: str, height: int, width: int) -> Tensor:
+    """Return (N, 3, height, width) uint8 in several memory layouts."""
+    wide = RNG.integers(0, 256, (3, height, width + 5, 3), dtype=np.uint8)
+    if kind == "padded rows":  # as in an image message whose step is longer than a row
+        return image_tensor(wide[0, :, :width], torch.device("cpu"))
+    batch = torch.from_numpy(wide[:, :, :width].copy()).permute(0, 3, 1, 2)
+    return {"batch": batch, "one": batch[:1], "planes": batch.contiguous()}[kind]
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.5, 0.75, 1.0, 1.7])
+@pytest.mark.parametrize("kind", ["one", "batch", "padded rows", "planes"])
+def test_keyframe_image_is_the_image_normalised_and_resized(
+    kind: str, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preprocessing, "_PIXELS_PER_THREAD", 1 << 10)
+    normalisation = Normalisation.swiftnet()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    for height, width in ((50, 71), (1, 9), (9, 1)):
+        image = pixels(kind, height, width)
+        size = (height, width)
+        if scale != 1:
+            size = (scaled_side(height, scale), scaled_side(width, scale))
+        if min(size) == 0:
+            continue
+        precise = keyframe_image(image, scale, normalisation)
+        rounded = keyframe_image(image, scale, normalisation, torch.bfloat16)
+        expected = as_defined(image, size, normalisation, torch.float32)
+        assert precise.shape == rounded.shape == expected.shape
+        torch.testing.assert_close(precise, expected, rtol=0, atol=1e-5)
+        assert rounded.dtype == torch.bfloat16
+        torch.testing.assert_close(rounded.float(), expected, rtol=2**-8, atol=1e-5)
+        assert torch.equal(rounded, precise.to(torch.bfloat16))
+        if kind != "planes" and min(size) > 1:
+            assert rounded.is_contiguous(memory_format=torch.channels_last)
+    torch.set_num_threads(threads)
 
 
 def test_keyframe_image_scale() -> None:

@@ -60,6 +60,7 @@ class PublishedArrangement:
         """
         height, width = image.shape[:2]
         grid = grid_size(height, width, self._info.grid_stride)
+        # In planes, as the released code has them: interleaved pixels would take our one pass.
         pixels = image_tensor(image, self._device).contiguous()
         current = self._info.normalisation.apply(pixels)
         if self._logits is None or self._previous is None:

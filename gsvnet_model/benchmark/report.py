@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gsvnet_model.benchmark.memory import MemoryFigures
+from gsvnet_model.benchmark.runtimes import RuntimeFigures
 from gsvnet_model.benchmark.timing import FrameFigures, StreamFigures
 from gsvnet_model.model_card import markdown_table
 
@@ -22,6 +23,7 @@ class WorkloadFigures:
         timing: of frames and throughput.
         streams: of several streams at once, one entry per number of streams.
         memory: of one stream, if measured.
+        runtimes: of the networks in other runtimes, if compared.
     """
 
     size: str
@@ -30,6 +32,7 @@ class WorkloadFigures:
     timing: FrameFigures
     streams: list[StreamFigures]
     memory: MemoryFigures | None
+    runtimes: list[RuntimeFigures]
 
     @property
     def name(self) -> str:
@@ -49,6 +52,8 @@ def report(results: Sequence[WorkloadFigures]) -> str:
             if result.memory
         ]
         parts.append(markdown_table(("workload", "peak MB", "growth MB"), rows))
+    if any(result.runtimes for result in results):
+        parts.append(_runtime_table(results))
     return "\n\n".join(parts)
 
 
@@ -103,3 +108,23 @@ def _stream_table(results: Sequence[WorkloadFigures]) -> str:
         for figures in result.streams
     ]
     return markdown_table(("workload", "streams", "frames/s in all", "frame ms", "p95"), rows)
+
+
+def _runtime_table(results: Sequence[WorkloadFigures]) -> str:
+    rows = [
+        (result.name, figures.network, figures.runtime, "", "", "", figures.missing)
+        if figures.missing
+        else (
+            result.name,
+            figures.network,
+            figures.runtime,
+            figures.median_ms,
+            f"{figures.speedup:.2f}",
+            f"{100 * figures.agreement:.2f} %",
+            f"{figures.prepare_s:.0f} s",
+        )
+        for result in results
+        for figures in result.runtimes
+    ]
+    header = ("workload", "network", "runtime", "ms", "x ours", "labels as ours", "to prepare")
+    return markdown_table(header, rows)

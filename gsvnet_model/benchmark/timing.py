@@ -75,6 +75,11 @@ class StreamFigures:
     frame: Spread
 
 
+def clock_of(name: Clock) -> Callable[[], float]:
+    """Return the clock of that name, in seconds."""
+    return time.perf_counter if name == "wall" else time.process_time
+
+
 def time_frames(
     model: SegmentationModel,
     published: PublishedArrangement,
@@ -93,7 +98,7 @@ def time_frames(
         repetitions: how often; one more goes first and does not count.
         clock: "wall" time, or "cpu" time of all threads for a machine that is not quiet.
     """
-    now = time.perf_counter if clock == "wall" else time.process_time
+    now = clock_of(clock)
     samples: list[_Repetition] = []
     for _ in range(1 + repetitions):
         sample = _Repetition(now)

@@ -15,7 +15,14 @@ import torch
 
 from gsvnet_model.benchmark.memory import stream_memory
 from gsvnet_model.benchmark.report import WorkloadFigures, report
-from gsvnet_model.benchmark.timing import CLOCKS, MIN_IMAGES, time_frames, time_streams
+from gsvnet_model.benchmark.runtimes import RUNTIMES, compare_runtimes, runtime_versions
+from gsvnet_model.benchmark.timing import (
+    CLOCKS,
+    MIN_IMAGES,
+    clock_of,
+    time_frames,
+    time_streams,
+)
 from gsvnet_model.benchmark.workload import Workload
 from gsvnet_model.cli.segment import add_model_options
 from gsvnet_model.device import choose_device
@@ -44,6 +51,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("--intervals", nargs="+", type=int, default=[2, 4], metavar="L")
     parser.add_argument("--streams", nargs="*", type=int, default=[], help="streams at once")
     parser.add_argument("--memory", action="store_true", help="measure the memory of a stream")
+    parser.add_argument(
+        "--runtimes", nargs="*", choices=RUNTIMES, default=[], help="compare with these on the CPU"
+    )
     parser.add_argument("--repetitions", type=int, default=10)
     parser.add_argument("--threads", type=int, help="threads of torch (default: its own choice)")
     parser.add_argument(
@@ -86,6 +96,7 @@ def _run(options: argparse.Namespace) -> None:
             "precision": options.precision,
             "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", ""),
             "opencv_threads": cv2.getNumThreads(),
+            "runtimes": runtime_versions(options.runtimes),
         }
         machine = describe_machine(choose_device(options.device))
         figures = [dataclasses.asdict(result) for result in results]
@@ -117,6 +128,11 @@ def _measure(workload: Workload, options: argparse.Namespace) -> WorkloadFigures
             for count in options.streams
         ],
         memory=stream_memory(workload, interval) if options.memory else None,
+        runtimes=compare_runtimes(
+            workload, options.runtimes, options.repetitions, clock_of(options.clock)
+        )
+        if options.runtimes
+        else [],
     )
 
 

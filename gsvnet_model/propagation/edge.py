@@ -34,14 +34,11 @@ def label_laplacian(labels: Tensor) -> Tensor:
 
 
 def edge_map(logits: Tensor, kind: Literal["binary", "sigmoid"]) -> Tensor:
-    """Mark the class boundaries of a segmentation.
-
-    See: paper Sec. 3 (edge map). The paper takes the sigmoid of the Laplacian; the published
-    implementation, followed by ``binary``, marks every non-zero response with 1.
+    """Mark the class boundaries of a segmentation; see `edge_of_labels`.
 
     Args:
         logits: Logits (N, K, h, w), float.
-        kind: ``binary`` or the paper's ``sigmoid`` (0.5 where there is no edge).
+        kind: As there.
 
     Returns:
         Edge map (N, 1, h, w) in [0, 1], in the dtype of `logits`, without gradient.
@@ -49,6 +46,24 @@ def edge_map(logits: Tensor, kind: Literal["binary", "sigmoid"]) -> Tensor:
     Convention:
         see `label_laplacian`; the map is aligned with the logits cell by cell.
     """
-    response = label_laplacian(logits.argmax(dim=1))[:, None]
-    edge = response != 0 if kind == "binary" else response.float().sigmoid()
-    return edge.to(logits.dtype)
+    return edge_of_labels(logits.argmax(dim=1), kind).to(logits.dtype)
+
+
+def edge_of_labels(labels: Tensor, kind: Literal["binary", "sigmoid"]) -> Tensor:
+    """Mark the boundaries in a map of class indices.
+
+    See: paper Sec. 3 (edge map). The paper takes the sigmoid of the Laplacian; the published
+    implementation, followed by ``binary``, marks every non-zero response with 1.
+
+    Args:
+        labels: Class indices (N, h, w), integer.
+        kind: ``binary`` or the paper's ``sigmoid`` (0.5 where there is no edge).
+
+    Returns:
+        Edge map (N, 1, h, w) in [0, 1], float32.
+
+    Convention:
+        see `label_laplacian`; the map is aligned with the labels cell by cell.
+    """
+    response = label_laplacian(labels)[:, None]
+    return (response != 0 if kind == "binary" else response.sigmoid()).float()

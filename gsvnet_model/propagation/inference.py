@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsvnet_model.compiled_rows import fill_rows
+from gsvnet_model.compiled_rows import fill_rows, numbers_of
 from gsvnet_model.folding import folded
-from gsvnet_model.propagation.edge import label_laplacian
+from gsvnet_model.packed_convolution import packed
+from gsvnet_model.propagation.edge import edge_of_labels
 from gsvnet_model.propagation.filtering import guided_filter
 from gsvnet_model.propagation.flow import flow_on_grid
 from gsvnet_model.propagation.guide import EPSILON
@@ -29,9 +30,10 @@ _CELLS_PER_THREAD = 1 << 13
 class PropagationInference:
     """A propagation network without gradients: any configuration, batch and grid.
 
-    Batch normalisation is folded, the convolutions run in a precision of choice, and on the CPU
-    warp, filter and the guide's upsampling are compiled loops. The state, the flow, the warp and
-    the mixing stay in float32, because the state is fed back from frame to frame.
+    Batch normalisation is folded and the convolutions run in a precision of choice; on the CPU
+    their weights are packed, and warp, filter and the guide's upsampling are compiled loops. The
+    state, the flow, the warp and the mixing stay in float32, because the state is fed back from
+    frame to frame.
 
     Args:
         network: the network as trained, on its device; it is not changed.
@@ -41,12 +43,17 @@ class PropagationInference:
     def __init__(self, network: PropagationNetwork, precision: torch.dtype) -> None:
         self.config = network.config
         self.precision = precision
-        self.flow = self._prepared(network.flow)
+        self.flow = packed(self._prepared(network.flow))
         self.intra = None if network.intra is None else self._prepared(network.intra)
-        self.guide = self._prepared(network.guide)
+        if self.intra is not None:
+            if self.config.edge != "none":
+                self.intra.head = _with_room(self.intra.head)
+            packed(self.intra)
+        guide = self._prepared(network.guide)
         self.upsampled = tuple(
-            UpsampledConvolution(block.get_submodule("conv")) for block in self.guide.decoder
+            UpsampledConvolution(block.get_submodule("conv")) for block in guide.decoder
         )
+        self.encoder, self.head = packed(guide.encoder), packed(guide.head)
         self.kernels = network.kernels().detach().float()
 
     def _prepared(self, network: _Network) -> _Network:
@@ -64,7 +71,7 @@ class PropagationInference:
             previous: The same of the frame just before, which need not be the keyframe.
 
         Returns:
-            As `PropagationNetwork`; all float32.
+            As `PropagationNetwork`; float32 but for the intra logits, which are of the precision.
 
         Raises:
             ValueError: If the shapes do not fit together.
@@ -77,22 +84,25 @@ class PropagationInference:
             image.to(self.precision, memory_format=torch.channels_last)
             for image in (current, previous)
         ]
-        flow = flow_on_grid(self.flow(*images).float(), *logits.shape[-2:])
+        # In planes: interpolating two interleaved channels is ten times slower.
+        raw_flow = self.flow(*images).to(torch.float32, memory_format=torch.contiguous_format)
+        flow = flow_on_grid(raw_flow, *logits.shape[-2:])
         radius = self.kernels.shape[-1] // 2
         padded, warped_previous, labels = _warp(logits, previous, flow, radius)
         rows, columns = (slice(radius, radius + side) for side in logits.shape[-2:])
         warped_logits = padded[..., rows, columns]
-        intra_logits = None if self.intra is None else self.intra(images[0])
-        cues = [warped_logits.to(self.precision) if intra_logits is None else intra_logits]
-        edge = None
-        if self.config.edge != "none":
-            response = label_laplacian(labels)[:, None]
-            edge = (response != 0 if self.config.edge == "binary" else response.sigmoid()).float()
-            cues.append(edge.to(self.precision))
-        scores = self._scores(torch.cat(cues, dim=1)).float()
-        if intra_logits is not None:
-            intra_logits = intra_logits.to(torch.float32, memory_format=torch.contiguous_format)
-        mixing, mixed = _mix(padded, intra_logits, scores, self.kernels)
+        edge = None if self.config.edge == "none" else edge_of_labels(labels, self.config.edge)
+        intra_logits = None
+        if self.intra is not None:
+            cues = self.intra(images[0])
+            intra_logits = cues[:, : self.config.num_classes]
+            if edge is not None:
+                cues[:, self.config.num_classes :] = edge
+        else:
+            maps = (warped_logits,) if edge is None else (warped_logits, edge)
+            cues = torch.cat(maps, dim=1).to(self.precision, memory_format=torch.channels_last)
+        intra_cues = None if self.intra is None else cues
+        mixing, mixed = _mix(padded, intra_cues, self.scores(cues), self.kernels)
         return PropagationOutput(
             logits=mixed,
             flow=flow,
@@ -103,15 +113,28 @@ class PropagationInference:
             mixing=mixing,
         )
 
-    def _scores(self, cues: Tensor) -> Tensor:
+    def scores(self, cues: Tensor) -> Tensor:
         """Return the guide's (N, S, h, w) scores before they are normalised."""
-        encoder, (to_half, to_full) = self.guide.encoder, self.upsampled
-        full: Tensor = encoder[0](cues.contiguous(memory_format=torch.channels_last))
-        half: Tensor = encoder[1](full)
-        decoded = to_half(encoder[2](half), (half.shape[2], half.shape[3]))
-        decoded = to_full(decoded, (full.shape[2], full.shape[3]))
-        scores: Tensor = self.guide.head(decoded.add_(full))
+        to_half, to_full = self.upsampled
+        full: Tensor = self.encoder[0](cues)
+        half: Tensor = self.encoder[1](full)
+        decoded = to_half(self.encoder[2](half), (half.shape[2], half.shape[3]))
+        decoded = to_full(decoded, (full.shape[2], full.shape[3]), full)
+        scores: Tensor = self.head(decoded)
         return scores
+
+
+def _with_room(layer: nn.Conv2d) -> nn.Conv2d:
+    """Return a convolution that leaves room for one more channel behind its own."""
+    wide = nn.Conv2d(
+        layer.in_channels,
+        layer.out_channels + 1,
+        layer.kernel_size,  # type: ignore[arg-type]
+        padding=layer.padding,  # type: ignore[arg-type]
+    ).to(layer.weight)
+    wide.weight = nn.Parameter(F.pad(layer.weight, (0, 0, 0, 0, 0, 0, 0, 1)), False)
+    wide.bias = None if layer.bias is None else nn.Parameter(F.pad(layer.bias, (0, 1)), False)
+    return wide
 
 
 def _warp(
@@ -156,7 +179,7 @@ def _warp(
 
 
 def _mix(
-    padded: Tensor, intra_logits: Tensor | None, scores: Tensor, kernels: Tensor
+    padded: Tensor, intra_cues: Tensor | None, scores: Tensor, kernels: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the mixing weights and the new logits.
 
@@ -165,28 +188,32 @@ def _mix(
 
     Args:
         padded: warped logits (N, K, h + size - 1, w + size - 1) float32, zeros around.
-        intra_logits: (N, K, h, w) float32, or None if there is no such slot.
-        scores: (N, S, h, w) float32, not negative.
+        intra_cues: (N, K or more, h, w) of the precision, the intra logits first; None if there
+            is no such slot.
+        scores: (N, S, h, w) of the precision, not negative.
         kernels: (D, size, size) float32.
 
     Returns:
         (N, S, h, w) and (N, K, h, w), float32.
     """
     batch, num_slots, height, width = scores.shape
+    num_classes = padded.shape[1]
     if scores.device.type != "cpu":
         radius = kernels.shape[-1] // 2
+        scores = scores.float()
         mixing = scores / (scores.sum(dim=1, keepdim=True) + EPSILON)
         warped = padded[..., radius : radius + height, radius : radius + width]
-        return mixing, guided_filter(warped, mixing, kernels, intra_logits)
-    num_classes = padded.shape[1]
-    no_intra = np.empty((batch, 0, height, width), np.float32)
+        intra = None if intra_cues is None else intra_cues[:, :num_classes].float()
+        return mixing, guided_filter(warped, mixing, kernels, intra)
+    if intra_cues is None:
+        intra_cues = scores[:, :0]
     weights = np.empty((batch, num_slots, height, width), np.float32)
     mixed = np.empty((batch, num_classes, height, width), np.float32)
     loop = functools.partial(
         mix_rows,
         padded.numpy(),
-        no_intra if intra_logits is None else intra_logits.numpy(),
-        scores.permute(0, 2, 3, 1).contiguous().numpy(),
+        numbers_of(intra_cues.permute(0, 2, 3, 1).contiguous()),
+        numbers_of(scores.permute(0, 2, 3, 1).contiguous()),
         kernels.numpy(),
         EPSILON,
         weights,

@@ -9,7 +9,7 @@ therefore the inner loops index the whole array.
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_model.compiled_rows import compiled
+from gsvnet_model.compiled_rows import compiled, narrowed, widened
 
 
 @compiled
@@ -124,8 +124,8 @@ def _find_cells(
 @compiled
 def mix_rows(
     warped_logits: NDArray[np.float32],
-    intra_logits: NDArray[np.float32],
-    scores: NDArray[np.float32],
+    intra_logits: NDArray[np.generic],
+    scores: NDArray[np.generic],
     kernels: NDArray[np.float32],
     epsilon: float,
     mixing: NDArray[np.float32],
@@ -140,7 +140,8 @@ def mix_rows(
 
     Args:
         warped_logits: (N, K, h + size - 1, w + size - 1), zeros around.
-        intra_logits: (N, K, h, w), or (N, 0, h, w) without an intra slot.
+        intra_logits: (N, h, w, K or more), or (N, h, w, 0) without an intra slot; like `scores`
+            float32 or the bits of bfloat16, see `widened`.
         scores: (N, h, w, S), not negative; slots identity, D kernels, intra (if any).
         kernels: (D, size, size), size odd.
         epsilon: added to the sum that the scores are divided by.
@@ -152,7 +153,7 @@ def mix_rows(
     num_classes, num_slots = np.uint64(mixed.shape[1]), np.uint64(mixing.shape[1])
     height, width = np.uint64(mixed.shape[2]), np.uint64(mixed.shape[3])
     num_kernels, size = np.uint64(kernels.shape[0]), np.uint64(kernels.shape[1])
-    has_intra = intra_logits.shape[1] > 0
+    has_intra = intra_logits.shape[3] > 0
     taps = np.empty((kernels.shape[1], kernels.shape[1], mixed.shape[3]), np.float32)
     scale = np.empty(mixed.shape[3], np.float32)
     for row in range(np.uint64(start), np.uint64(stop)):
@@ -160,11 +161,11 @@ def mix_rows(
         for x in range(width):
             total = np.float32(epsilon)
             for slot in range(num_slots):
-                total += scores[item, y, x, slot]
+                total += widened(scores[item, y, x, slot])
             scale[x] = np.float32(1) / total
         for slot in range(num_slots):
             for x in range(width):
-                mixing[item, slot, y, x] = scores[item, y, x, slot] * scale[x]
+                mixing[item, slot, y, x] = widened(scores[item, y, x, slot]) * scale[x]
         # One kernel per cell, from its share of the bank.
         for top in range(size):
             for left in range(size):
@@ -181,9 +182,8 @@ def mix_rows(
                 mixed[item, k, y, x] = 0
             if has_intra:
                 for x in range(width):
-                    mixed[item, k, y, x] = (
-                        mixing[item, num_slots - 1, y, x] * intra_logits[item, k, y, x]
-                    )
+                    intra = widened(intra_logits[item, y, x, k])
+                    mixed[item, k, y, x] = mixing[item, num_slots - 1, y, x] * intra
             for top in range(size):
                 for left in range(size):
                     for x in range(width):
@@ -194,13 +194,14 @@ def mix_rows(
 
 @compiled
 def upsampled_sum_rows(
-    products: NDArray[np.float32],
+    products: NDArray[np.generic],
     bias: NDArray[np.float32],
     rows: NDArray[np.uint64],
     row_weights: NDArray[np.float32],
     columns: NDArray[np.uint64],
     column_weights: NDArray[np.float32],
-    out: NDArray[np.float32],
+    added: NDArray[np.generic],
+    out: NDArray[np.generic],
     start: int,
     stop: int,
 ) -> None:
@@ -210,40 +211,42 @@ def upsampled_sum_rows(
         See `upsampled_taps` for where the large map lies on the small one. It is zero outside.
 
     Args:
-        products: (N, h', w', 3, 3 * C), the small map times the weights of each tap.
+        products: (3, N * h', w' * 3 * C), per tap row the small map times the weights of its
+            taps; like `added` and `out` float32 or the bits of bfloat16, see `widened`.
         bias: (C,).
         rows: (h, 6) and
         row_weights: (h, 6), of `upsampled_taps`.
         columns: (w, 6) and
         column_weights: (w, 6), of `upsampled_taps`.
-        out: (N, h, w, C), written: the convolution, negative values replaced by 0.
+        added: (N * h, w * C), or (0, w * C) for nothing to add.
+        out: (N * h, w * C), written: the convolution, negative values replaced by 0, plus
+            `added`.
         start: first row to fill, counted through the batch.
         stop: one past the last row to fill.
     """
-    small_width, num_values = np.uint64(products.shape[2]), np.uint64(products.shape[4])
-    height, width, channels = (
-        np.uint64(out.shape[1]),
-        np.uint64(out.shape[2]),
-        np.uint64(out.shape[3]),
-    )
+    height, width = np.uint64(len(rows)), np.uint64(len(columns))
+    channels = np.uint64(len(bias))
+    small_height = np.uint64(products.shape[1] * len(rows) // len(out))
     # What the three rows of taps add up to in one row, before the columns are upsampled.
-    sums = np.empty((products.shape[2], products.shape[4]), np.float32)
+    sums = np.empty(products.shape[2], np.float32)
+    by_column = sums.reshape((-1, 3 * len(bias)))
+    values = np.empty((len(columns), len(bias)), np.float32)
+    flat_values = values.reshape(-1)
     for row in range(np.uint64(start), np.uint64(stop)):
-        item, y = row // height, row % height
-        top_0, top_1, top_2 = rows[y, 0], rows[y, 2], rows[y, 4]
-        bottom_0, bottom_1, bottom_2 = rows[y, 1], rows[y, 3], rows[y, 5]
+        first, y = row // height * small_height, row % height
+        top_0, top_1, top_2 = first + rows[y, 0], first + rows[y, 2], first + rows[y, 4]
+        bottom_0, bottom_1, bottom_2 = first + rows[y, 1], first + rows[y, 3], first + rows[y, 5]
         up_0, up_1, up_2 = row_weights[y, 0], row_weights[y, 2], row_weights[y, 4]
         down_0, down_1, down_2 = row_weights[y, 1], row_weights[y, 3], row_weights[y, 5]
-        for column in range(small_width):
-            for j in range(num_values):
-                sums[column, j] = (
-                    up_0 * products[item, top_0, column, 0, j]
-                    + down_0 * products[item, bottom_0, column, 0, j]
-                    + up_1 * products[item, top_1, column, 1, j]
-                    + down_1 * products[item, bottom_1, column, 1, j]
-                    + up_2 * products[item, top_2, column, 2, j]
-                    + down_2 * products[item, bottom_2, column, 2, j]
-                )
+        for j in range(np.uint64(len(sums))):
+            sums[j] = (
+                up_0 * widened(products[0, top_0, j])
+                + down_0 * widened(products[0, bottom_0, j])
+                + up_1 * widened(products[1, top_1, j])
+                + down_1 * widened(products[1, bottom_1, j])
+                + up_2 * widened(products[2, top_2, j])
+                + down_2 * widened(products[2, bottom_2, j])
+            )
         for x in range(width):
             left_0, left_1, left_2 = columns[x, 0], columns[x, 2], columns[x, 4]
             right_0, right_1, right_2 = columns[x, 1], columns[x, 3], columns[x, 5]
@@ -254,13 +257,19 @@ def upsampled_sum_rows(
             )
             on_0, on_1, on_2 = column_weights[x, 1], column_weights[x, 3], column_weights[x, 5]
             for c in range(channels):
-                value = (
+                values[x, c] = (
                     bias[c]
-                    + back_0 * sums[left_0, c]
-                    + on_0 * sums[right_0, c]
-                    + back_1 * sums[left_1, channels + c]
-                    + on_1 * sums[right_1, channels + c]
-                    + back_2 * sums[left_2, channels + channels + c]
-                    + on_2 * sums[right_2, channels + channels + c]
+                    + back_0 * by_column[left_0, c]
+                    + on_0 * by_column[right_0, c]
+                    + back_1 * by_column[left_1, channels + c]
+                    + on_1 * by_column[right_1, channels + c]
+                    + back_2 * by_column[left_2, channels + channels + c]
+                    + on_2 * by_column[right_2, channels + channels + c]
                 )
-                out[item, y, x, c] = max(value, np.float32(0))
+        if len(added) == 0:
+            for j in range(np.uint64(out.shape[1])):
+                out[row, j] = narrowed(max(flat_values[j], np.float32(0)), out)
+        else:
+            for j in range(np.uint64(out.shape[1])):
+                value = max(flat_values[j], np.float32(0)) + widened(added[row, j])
+                out[row, j] = narrowed(value, out)

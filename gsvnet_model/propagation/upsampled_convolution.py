@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsvnet_model.compiled_rows import corner_aligned, fill_rows
+from gsvnet_model.compiled_rows import corner_aligned, fill_rows, numbers_of
 from gsvnet_model.propagation.inference_rows import upsampled_sum_rows
 
 _VALUES_PER_THREAD = 1 << 18
@@ -17,7 +17,7 @@ _VALUES_PER_THREAD = 1 << 18
 
 
 class UpsampledConvolution:
-    """Upsample bilinearly, convolve, replace negative values by 0.
+    """Upsample bilinearly, convolve, replace negative values by 0, add another map.
 
     Both steps are linear, so on the CPU the small map is multiplied with the weights of the nine
     taps first, and the products are upsampled and added: a quarter of the multiplications, and
@@ -40,12 +40,20 @@ class UpsampledConvolution:
         self.conv = conv
         weight = conv.weight.detach()
         bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach()
-        # (in channels, tap row, tap column, out channels), the last three as one axis.
-        self.tap_weight = weight.permute(1, 2, 3, 0).flatten(1).contiguous()
+        # (tap row, in channels, tap column * out channels): a row of the products of a tap row
+        # is one piece of memory.
+        self.tap_weight = weight.permute(2, 1, 3, 0).flatten(2).contiguous()
         self.bias = bias.float()
 
-    def __call__(self, values: Tensor, size: tuple[int, int]) -> Tensor:
+    def __call__(
+        self, values: Tensor, size: tuple[int, int], added: Tensor | None = None
+    ) -> Tensor:
         """Map (N, in channels, h', w') to (N, out channels, h, w) of the given size.
+
+        Args:
+            values: the small map.
+            size: (h, w).
+            added: (N, out channels, h, w), or None for nothing.
 
         Convention:
             Bilinear, align_corners=True; zeros outside the large map.
@@ -53,21 +61,25 @@ class UpsampledConvolution:
         if values.device.type != "cpu":
             large = F.interpolate(values, size, mode="bilinear", align_corners=True)
             convolved: Tensor = self.conv(large)
-            return convolved.relu_()
+            convolved.relu_()
+            return convolved if added is None else convolved.add_(added)
         batch, channels, small_height, small_width = values.shape
         cells = values.permute(0, 2, 3, 1).reshape(-1, channels)
-        products = torch.mm(cells, self.tap_weight).float()
-        out = np.empty((batch, *size, len(self.bias)), np.float32)
+        products = torch.matmul(cells, self.tap_weight).view(3, batch * small_height, -1)
+        if added is None:
+            added = values.new_empty(0, len(self.bias), *size)
+        out = values.new_empty(batch * size[0], size[1] * len(self.bias))
         loop = functools.partial(
             upsampled_sum_rows,
-            products.view(batch, small_height, small_width, 3, -1).numpy(),
+            numbers_of(products),
             self.bias.numpy(),
             *upsampled_taps(small_height, size[0]),
             *upsampled_taps(small_width, size[1]),
-            out,
+            numbers_of(added.permute(0, 2, 3, 1).reshape(-1, out.shape[1])),
+            numbers_of(out),
         )
-        fill_rows(loop, batch * size[0], 1 + out.size // _VALUES_PER_THREAD)
-        return torch.from_numpy(out).permute(0, 3, 1, 2).to(values.dtype)
+        fill_rows(loop, len(out), 1 + out.numel() // _VALUES_PER_THREAD)
+        return out.view(batch, *size, -1).permute(0, 3, 1, 2)
 
 
 @functools.lru_cache(maxsize=64)

@@ -88,7 +88,7 @@ def frame_signals(
         output.logits,
         output.mixing,
     )
-    rows = _chosen_rows((*fields, moving.to(torch.float32)), row_step)
+    rows = _chosen_rows((*fields, moving), row_step)
     sums = np.zeros((batch, len(SIGNAL_NAMES)))
     for item in range(batch):
         image, before, warped, flow, old, carried, seen, new, mixing, alive = (
@@ -112,8 +112,8 @@ def frame_signals(
 
 
 def _chosen_rows(fields: tuple[Tensor, ...], row_step: int) -> list[NDArray[np.float32]]:
-    """Return every `row_step`-th row of (N, C, h, w) fields, on the CPU."""
-    chosen = [field[:, :, ::row_step] for field in fields]
+    """Return every `row_step`-th row of (N, C, h, w) fields, float32 on the CPU."""
+    chosen = [field[:, :, ::row_step].float() for field in fields]
     if chosen[0].device.type == "cpu":
         return [field.numpy() for field in chosen]
     # In one transfer: each one waits for the device.

@@ -1,0 +1,85 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Convolutions whose weights lie as the CPU's kernels want them, for inference.
+
+PyTorch brings the weights of a convolution into that order at every call. On small maps this is
+up to a quarter of the time.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+class PackedConvolution(nn.Module):
+    """A convolution with packed weights, followed by ReLU if wanted.
+
+    Args:
+        conv: on the CPU, with zeros as padding; see `can_pack`.
+        relu: whether to replace negative values by 0 in the same pass.
+    """
+
+    def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
+        super().__init__()
+        self.geometry = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
+        self.activation = "relu" if relu else "none"
+        self.bias = None if conv.bias is None else conv.bias.detach()
+        # Packed for maps of any size.
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(
+            conv.weight.detach(), *self.geometry, None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in channels, H, W) to (N, out channels, h, w)."""
+        return cast(
+            Tensor,
+            torch.ops.mkldnn._convolution_pointwise(
+                x, self.weight, self.bias, *self.geometry, self.activation, [], ""
+            ),
+        )
+
+
+def packed(network: _Network) -> _Network:
+    """Pack the convolutions of a network in place, with the ReLU after them; results are the same.
+
+    Where that cannot be done the network stays as it is.
+
+    Args:
+        network: on its device, in its precision, batch normalisation folded.
+
+    Returns:
+        The network; no longer to be copied or saved.
+    """
+    for module in list(network.modules()):
+        in_order = isinstance(module, nn.Sequential)
+        children = [
+            item for item in module.named_children() if not isinstance(item[1], nn.Identity)
+        ]
+        for (name, child), (next_name, following) in pairwise([*children, ("", None)]):
+            if isinstance(child, nn.Conv2d) and can_pack(child):
+                relu = in_order and isinstance(following, nn.ReLU)
+                setattr(module, name, PackedConvolution(child, relu))
+                if relu:
+                    setattr(module, next_name, nn.Identity())
+    return network
+
+
+def can_pack(conv: nn.Conv2d) -> bool:
+    """Return whether this PyTorch has the kernels for a convolution where it lies."""
+    weight = conv.weight
+    return (
+        weight.device.type == "cpu"
+        and conv.padding_mode == "zeros"
+        and not isinstance(conv.padding, str)
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+        and (
+            weight.dtype == torch.float32
+            or (weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        )
+    )

@@ -1,0 +1,41 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""bfloat16 in compiled loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from gsvnet_model.compiled_rows import compiled, narrowed, numbers_of, widened
+
+
+@compiled
+def copy_values(values: NDArray[np.generic], out: NDArray[np.generic]) -> None:
+    for i in range(len(values)):
+        out[i] = narrowed(widened(values[i]), out)
+
+
+@pytest.mark.parametrize("into", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("start", [torch.float32, torch.bfloat16])
+def test_values_are_converted_as_torch_does(start: torch.dtype, into: torch.dtype) -> None:
+    random = torch.Generator().manual_seed(0)
+    bits = torch.randint(-(2**31), 2**31, (10_000,), generator=random).to(torch.int32)
+    halfway = torch.arange(2**15, 2**22, 2**15, dtype=torch.int32) + 0x3F800000
+    special = torch.tensor([0.0, -0.0, 1e-45, torch.inf, -torch.inf, 3.4e38, torch.nan])
+    values = torch.cat(
+        (bits.view(torch.float32).nan_to_num(1), halfway.view(torch.float32), special)
+    )
+    values = values.to(start)
+    out = torch.empty(len(values), dtype=into)
+    copy_values(numbers_of(values), numbers_of(out))
+    assert torch.equal(out.isnan(), values.isnan())
+    assert torch.equal(out[:-1], values[:-1].to(into))
+
+
+def test_conversions_work_in_compiled_loops_only() -> None:
+    with pytest.raises(NotImplementedError, match="compiled loops only"):
+        widened(np.float32(1))
+    with pytest.raises(NotImplementedError, match="compiled loops only"):
+        narrowed(np.float32(1), np.zeros(1, np.float32))
