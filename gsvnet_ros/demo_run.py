@@ -98,12 +98,9 @@ class DemoRun:
             _node_arguments(options),
             log_folder / "node.log",
         )
-        self._camera = LoggedProcess(
-            "camera",
-            "gsvnet_ros.camera",
-            [*_camera_arguments(options, self._frame_log), *remap],
-            log_folder / "camera.log",
-        )
+        self._camera: LoggedProcess | None = None
+        self._camera_arguments = [*_camera_arguments(options, self._frame_log), *remap]
+        self._log_folder = log_folder
 
     @property
     def classes(self) -> ClassTable:
@@ -129,23 +126,31 @@ class DemoRun:
         """
         progress = ProgressLine()
         started_s = time.monotonic()
-        while self._camera.exit_code is None:
+        # Until then the node may not know of the recorder, and its first masks would reach nobody.
+        while self.node_values.get("state") != "active":
+            self._spin(0.2)
+            self._check_processes()
+            if time.monotonic() - started_s > _START_TIMEOUT_S:
+                raise self._failure("the node was not ready in time", self._node)
+        camera = self._camera = LoggedProcess(
+            "camera", "gsvnet_ros.camera", self._camera_arguments, self._log_folder / "camera.log"
+        )
+        while camera.exit_code is None:
             self._spin(0.2)
             self._check_processes()
             self._read_frame_log()
-            if not self.published_ns and time.monotonic() - started_s > _START_TIMEOUT_S:
-                raise self._failure("the node was not ready in time", self._node)
             self._show(progress)
         self._read_frame_log()
-        if self._camera.exit_code != 0:
-            raise self._failure("the camera failed", self._camera)
+        if camera.exit_code != 0:
+            raise self._failure("the camera failed", camera)
         self._drain(progress)
         progress.end()
         self._classes = self._read_classes()
 
     def stop(self) -> None:
         """Stop the camera, the node and the recorder, in this order."""
-        self._camera.stop()
+        if self._camera is not None:
+            self._camera.stop()
         self._node.stop()
         self._executor.shutdown()
         self._recorder.destroy_node()
