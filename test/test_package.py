@@ -17,7 +17,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-EXECUTABLES = ("segmentation_node", "camera", "recorder", "demo", "nav2_block", "gsvnet")
+EXECUTABLES = (
+    "segmentation_node",
+    "camera",
+    "recorder",
+    "demo",
+    "benchmark",
+    "nav2_block",
+    "gsvnet",
+)
 
 ROSDEP_KEYS = {
     "cv2": "python3-opencv",

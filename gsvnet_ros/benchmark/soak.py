@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from gsvnet_ros.benchmark.nodes import running, start_node
 from gsvnet_ros.benchmark.probe import Answer, NoAnswerError, Probe
-from gsvnet_ros.shared_memory import segments
+from gsvnet_ros.shared_memory import remove_dead_segments, segments
 
 _NODE, _CAMERA = "segmentation", "segmentation: camera"
+_SEGMENT_AGE_S = 1.1
+"""A younger segment is not told from one that is just being made."""
 _SETTLING_S = 10.0
 """Time for the last frames to be decided on."""
 
@@ -34,7 +36,7 @@ class SoakFigures:
         memory_growth_percent: from the one to the other.
         latency_p99_ms: 99th percentile in the first and in the last part of the run.
         latency_growth_percent: from the one to the other.
-        left_segments: shared-memory segments that exist afterwards and did not before.
+        left_segments: shared-memory segments that the node left behind.
     """
 
     sent: int
@@ -89,6 +91,8 @@ def soak(
         sent += 1
         _collect(camera.answers, now, latencies)
         counts = _settled_counts(probe)
+    time.sleep(_SEGMENT_AGE_S)
+    left = set(remove_dead_segments()) - before
     dropped = {
         reason: number - base.get(reason, 0)
         for reason, number in counts.items()
@@ -111,7 +115,7 @@ def soak(
         memory_growth_percent=100 * (last_mib / first_mib - 1),
         latency_p99_ms=p99,
         latency_growth_percent=100 * (p99[1] / p99[0] - 1),
-        left_segments=len(segments() - before),
+        left_segments=len(left),
     )
 
 
