@@ -125,8 +125,9 @@ class SegmentationModel:
         Returns:
             The network's own (1, K, h, w) logits, float32.
         """
-        inputs = keyframe_image(image, self.info.input_scale, self.info.normalisation)
-        return self.keyframe(inputs.to(self.precision)).float()  # type: ignore[no-any-return]
+        info = self.info
+        inputs = keyframe_image(image, info.input_scale, info.normalisation, self.precision)
+        return self.keyframe(inputs).float()  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def to_grid(self, logits: Tensor, grid: tuple[int, int]) -> Tensor:
