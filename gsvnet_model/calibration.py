@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import grid_image, grid_size, image_tensor
+from gsvnet_model.preprocessing import image_tensor
 from gsvnet_model.scheduling import held, moving_cells
 
 TEMPERATURES: NDArray[np.float64] = np.exp(np.linspace(np.log(0.4), np.log(4.0), 47))
@@ -61,13 +61,11 @@ def fit_temperatures(
     for index in tqdm(range(len(sequence)), desc="calibrating"):
         image, truth = sequence[index]
         age = index % num_ages
-        height, width = truth.shape
-        grid = grid_size(height, width, info.grid_stride)
-        grey = grid_image(image, grid, info.grid_filter)
-        current = info.normalisation.apply(image_tensor(grey, device))
+        on_grid = model.grid_input(image)
+        current = on_grid.normalised
         if age == 0:
             published = model.segment(image_tensor(image, device))
-            state, reference = model.to_grid(published, grid), current
+            state, reference = model.to_grid(published, on_grid.grey.shape[:2]), current
         else:
             moving = moving_cells(current, reference)
             output = model.propagate(state, current, reference)

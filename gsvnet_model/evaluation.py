@@ -17,7 +17,7 @@ from gsvnet_model.data.camvid import LabelledImage
 from gsvnet_model.labels import labels_and_confidence
 from gsvnet_model.metrics import ConfusionMatrix, pooled
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import grid_image, grid_size, image_tensor
+from gsvnet_model.preprocessing import grid_size, image_tensor
 from gsvnet_model.propagation.warp import backward_warp
 from gsvnet_model.reliability import ReliabilityHistogram
 from gsvnet_model.scheduling import held, moving_cells
@@ -204,8 +204,7 @@ class _Frames:
                     f"expected images and labels of {self._size} throughout the sequence, "
                     f"got {image.shape} and {truth.shape}"
                 )
-            small = grid_image(image, self.grid, model.info.grid_filter)
-            inputs.append(model.info.normalisation.apply(image_tensor(small, model.device)))
+            inputs.append(model.grid_input(image).normalised)
         self._inputs = torch.cat(inputs)
 
     def image(self, index: int) -> NDArray[np.uint8]:

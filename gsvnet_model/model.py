@@ -7,7 +7,9 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,7 +17,16 @@ from gsvnet_model.classes import ClassTable
 from gsvnet_model.exact_batches import ExactBatches
 from gsvnet_model.folding import folded
 from gsvnet_model.freed_memory import keep_freed_memory
-from gsvnet_model.preprocessing import GRID_FILTERS, GridFilter, Normalisation, keyframe_image
+from gsvnet_model.preprocessing import (
+    GRID_FILTERS,
+    GridFilter,
+    GridImage,
+    Normalisation,
+    grid_image,
+    grid_size,
+    image_tensor,
+    keyframe_image,
+)
 from gsvnet_model.propagation import PropagationNetwork, PropagationOutput
 from gsvnet_model.propagation.inference import PropagationInference
 from gsvnet_model.scheduling.quality import QualityModel
@@ -128,6 +139,16 @@ class SegmentationModel:
         info = self.info
         inputs = keyframe_image(image, info.input_scale, info.normalisation, self.precision)
         return self.keyframe(inputs).float()  # type: ignore[no-any-return]
+
+    def grid_input(self, image: NDArray[np.uint8]) -> GridImage:
+        """Return an (H, W, 3) uint8 RGB image on the grid, as flow and intra network take it.
+
+        Raises:
+            ValueError: if it is too small for a grid of 2 x 2 cells.
+        """
+        grid = grid_size(image.shape[0], image.shape[1], self.info.grid_stride)
+        grey = grid_image(image, grid, self.info.grid_filter)
+        return GridImage(grey, self.info.normalisation.apply(image_tensor(grey, self.device)))
 
     @torch.inference_mode()
     def to_grid(self, logits: Tensor, grid: tuple[int, int]) -> Tensor:

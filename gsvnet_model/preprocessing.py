@@ -76,6 +76,19 @@ _GREY_LEVELS = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 """Leaves values as they are."""
 
 
+@dataclass(frozen=True)
+class GridImage:
+    """An image on the grid.
+
+    Attributes:
+        grey: (h, w, 3) RGB grey levels.
+        normalised: (1, 3, h, w) float32 on the model's device.
+    """
+
+    grey: NDArray[np.uint8] | NDArray[np.float32]
+    normalised: Tensor
+
+
 def image_tensor(image: NDArray[np.uint8] | NDArray[np.float32], device: torch.device) -> Tensor:
     """Return an (H, W, 3) image as a (1, 3, H, W) tensor of its type in channels-last memory.
 

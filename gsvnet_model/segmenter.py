@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from gsvnet_model.labels import labels_and_confidence
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import grid_image, grid_size, image_tensor
+from gsvnet_model.preprocessing import GridImage, image_tensor
 from gsvnet_model.scheduling import FixedPolicy, FrameQuality, KeyframePolicy
-from gsvnet_model.stream_state import GridImage, PropagatedState, StreamState, propagate_states
+from gsvnet_model.stream_state import PropagatedState, StreamState, propagate_states
 
 DEFAULT_KEYFRAME_INTERVAL = 5
 """Frames from one keyframe to the next: the largest interval of the paper's tables."""
@@ -131,10 +131,8 @@ class VideoSegmenter:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"expected an (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
         started = time.perf_counter()
-        info = self.model.info
         height, width = image.shape[:2]
-        grey = grid_image(image, grid_size(height, width, info.grid_stride), info.grid_filter)
-        normalised = info.normalisation.apply(image_tensor(grey, self.model.device))
+        on_grid = self.model.grid_input(image)
         previous = self._state
         reason = force_keyframe or ""
         if previous is None or previous.size != (height, width):
@@ -145,7 +143,7 @@ class VideoSegmenter:
         return PreparedFrame(
             self,
             image,
-            GridImage(grey, normalised),
+            on_grid,
             previous,
             reason,
             1e3 * (time.perf_counter() - started),

@@ -11,20 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_model.model import SegmentationModel
+from gsvnet_model.preprocessing import GridImage
 from gsvnet_model.scheduling import FrameQuality, frame_signals, held, moving_cells
-
-
-@dataclass(frozen=True)
-class GridImage:
-    """An image on the grid.
-
-    Attributes:
-        grey: (h, w, 3) RGB grey levels.
-        normalised: (1, 3, h, w) float32 on the model's device.
-    """
-
-    grey: NDArray[np.uint8] | NDArray[np.float32]
-    normalised: Tensor
 
 
 @dataclass(frozen=True)

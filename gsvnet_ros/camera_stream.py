@@ -23,6 +23,7 @@ from gsvnet_ros.frame_counts import DropReason, FrameCounts
 from gsvnet_ros.frame_queue import ReceivedFrame
 from gsvnet_ros.image_messages import BadImage, rgb_from_compressed, rgb_from_image
 from gsvnet_ros.keyframe_policies import policy_for
+from gsvnet_ros.message_fields import stamp_ns
 from gsvnet_ros.output_publishers import OutputPublishers
 from gsvnet_ros.parameters import Settings
 from gsvnet_ros.stream_health import StreamHealth
@@ -157,16 +158,17 @@ class CameraStream:
         }
         now_ns = self._node.get_clock().now().nanoseconds
         self.health.served(now_ns, segmentation.is_keyframe, stage_ms["latency"])
-        status = frame_status(
-            self.title,
-            header,
-            segmentation,
-            self._segmenter.policy.describe(),
-            stage_ms,
-            self.counts.snapshot(),
-        )
         try:
-            self.outputs.publish_status(status)
+            self.outputs.publish_status(
+                lambda: frame_status(
+                    self.title,
+                    header,
+                    segmentation,
+                    self._segmenter.policy.describe(),
+                    stage_ms,
+                    self.counts.snapshot(),
+                )
+            )
         except Exception:
             if self._node.context.ok():
                 self._warn(f"status not published: {traceback.format_exc()}")
@@ -179,7 +181,7 @@ class CameraStream:
             self._drop("too_old", f"its stamp is {age_s:.3f} s old")
             return None
         image = _decode(frame)
-        origin = FrameOrigin(_stamp_ns(header), header.frame_id, frame.publisher, frame.source_ns)
+        origin = FrameOrigin(stamp_ns(header), header.frame_id, frame.publisher, frame.source_ns)
         jump = find_jump(self._origin, origin, settings.frames_max_gap)
         if jump == "out_of_order":
             self._drop("out_of_order", "it was taken and published before the last frame")
@@ -214,11 +216,7 @@ class CameraStream:
         self._node.get_logger().warning(f"{self.title}: {what}", throttle_duration_sec=LOG_PERIOD_S)
 
     def _age_s(self, header: Header) -> float:
-        return 1e-9 * (self._node.get_clock().now().nanoseconds - _stamp_ns(header))
-
-
-def _stamp_ns(header: Header) -> int:
-    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
+        return 1e-9 * (self._node.get_clock().now().nanoseconds - stamp_ns(header))
 
 
 def _decode(frame: ReceivedFrame) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ from types import FrameType
 import cv2
 
 from gsvnet_model.classes import CAMVID, ClassTable
+from gsvnet_model.cli.image_size import image_size
 from gsvnet_model.metrics import ConfusionMatrix
 from gsvnet_model.picture_sheet import SheetRow, draw_picture_sheet
 from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL
@@ -95,7 +96,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help=f"how long (default: {DEFAULT_SECONDS:g} for the clip and a camera, else all)",
     )
     add("--output", type=Path, default=Path("demo_output"), help="folder (default: %(default)s)")
-    add("--size", type=_size, metavar="WxH", help="size of the images (default: the source's)")
+    add(
+        "--size",
+        type=lambda text: image_size(text.lower()),
+        metavar="WxH",
+        help="size of the images (default: the source's)",
+    )
     add(
         "--rate",
         type=float,
@@ -118,14 +124,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--save-masks", action="store_true", help="also write masks/ and confidences/ as PNGs")
     return parser.parse_args(arguments)
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Read WxH as (height, width)."""
-    width, separator, height = text.lower().partition("x")
-    if not (separator and width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"expected WxH such as 480x360, got '{text}'")
-    return int(height), int(width)
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -135,9 +135,9 @@ class OutputPublishers:
             ),
         )
 
-    def publish_status(self, status: DiagnosticStatus) -> None:
-        """Publish the status of one frame."""
-        _publish(self._status, lambda: status)
+    def publish_status(self, build: Callable[[], DiagnosticStatus]) -> None:
+        """Publish the status of one frame; built only if somebody listens."""
+        _publish(self._status, build)
 
 
 def _publish(publisher: Publisher[Message], build: Callable[[], Message]) -> None:

@@ -20,11 +20,11 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from gsvnet_ros.image_messages import rgb_from_compressed, rgb_from_image
+from gsvnet_ros.message_fields import stamp_ns, status_stamp_ns, status_values
 from gsvnet_ros.recording import Recording, save_masks
 
 # Deep enough that a burst after a slow write is not overwritten.
@@ -71,38 +71,28 @@ class Recorder(Node):
             )
 
     def _keep_image(self, header: Header, image: NDArray[np.uint8]) -> None:
-        self.recording.add_image(_stamp_ns(header), image)
+        self.recording.add_image(stamp_ns(header), image)
 
     def _take_mask(self, message: Image) -> None:
         received_ns = self.get_clock().now().nanoseconds
-        self.recording.add_mask(_stamp_ns(message.header), _mono8(message), received_ns)
+        self.recording.add_mask(stamp_ns(message.header), _mono8(message), received_ns)
 
     def _take_confidence(self, message: Image) -> None:
-        self.recording.add_confidence(_stamp_ns(message.header), _mono8(message))
+        self.recording.add_confidence(stamp_ns(message.header), _mono8(message))
 
     def _take_status(self, message: DiagnosticStatus) -> None:
-        values = _values(message)
-        seconds, nanoseconds = values["stamp"].split(".")
-        stamp_ns = int(seconds) * 10**9 + int(nanoseconds)
-        self.recording.frame(stamp_ns).status = values
+        values = status_values(message)
+        self.recording.frame(status_stamp_ns(values)).status = values
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         self.num_diagnostics += 1
         for status in message.status:
-            self.diagnostics[status.name] = _values(status)
-
-
-def _stamp_ns(header: Header) -> int:
-    return int(Time.from_msg(header.stamp).nanoseconds)
+            self.diagnostics[status.name] = status_values(status)
 
 
 def _mono8(message: Image) -> NDArray[np.uint8]:
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
     return rows[:, : message.width]
-
-
-def _values(status: DiagnosticStatus) -> dict[str, str]:
-    return {pair.key: pair.value for pair in status.values}
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import rclpy
 import torch
-from ros_process import INTERVAL, CameraPeer, image_message, scene, start_node
+from ros_process import INTERVAL, CameraPeer, image_message, scene
 
 from gsvnet_model.checkpoint import save_model
 from gsvnet_model.classes import CAMVID
@@ -20,6 +20,7 @@ from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_ros.benchmark.nodes import start_node
 from gsvnet_ros.processes import LoggedProcess
 
 # Before any ROS context, and inherited by every node that a test starts.

@@ -6,8 +6,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import cv2
@@ -23,10 +22,9 @@ from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
-from gsvnet_ros.processes import LoggedProcess, ros_arguments
+from gsvnet_ros.message_fields import stamp_ns, status_values
 
 START_S = 240.0
 ANSWER_S = 20.0
@@ -40,12 +38,6 @@ _NUMBERS = itertools.count()
 RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 
 Result = TypeVar("Result")
-
-
-def start_node(log: Path, parameters: Mapping[str, object], namespace: str = "/") -> LoggedProcess:
-    """Start the segmentation node with these parameters in a namespace."""
-    arguments = [*ros_arguments(parameters), "-r", f"__ns:={namespace}"]
-    return LoggedProcess("node", "gsvnet_ros.segmentation_node", arguments, log)
 
 
 def scene(index: int, height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
@@ -72,16 +64,6 @@ def pixels_of(message: Image, channels: int = 1) -> NDArray[np.uint8]:
     pixels = np.frombuffer(message.data, np.uint8)
     shape = (message.height, message.width) + ((channels,) if channels > 1 else ())
     return pixels.reshape(shape)
-
-
-def stamp_ns(header: Header) -> int:
-    """Return the stamp in ns."""
-    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
-
-
-def values_of(status: DiagnosticStatus) -> dict[str, str]:
-    """Return the key-value pairs of a status."""
-    return {pair.key: pair.value for pair in status.values}
 
 
 class Peer:
@@ -246,12 +228,12 @@ class CameraPeer(Peer):
             return [
                 [mask for mask in self.masks if stamp_ns(mask.header) == nanoseconds],
                 [conf for conf in self.confidences if stamp_ns(conf.header) == nanoseconds],
-                [status for status in self.statuses if values_of(status)["stamp"] == text],
+                [status for status in self.statuses if status_values(status)["stamp"] == text],
             ]
 
         self.wait(lambda: all(answers()), timeout_s)
         (mask, *_), (confidence, *_), (status, *_) = answers()
-        return mask, confidence, values_of(status)
+        return mask, confidence, status_values(status)
 
     def warm_up(self, message: Image | CompressedImage) -> None:
         """Send images until one comes back: both sides have found each other then."""
@@ -274,7 +256,7 @@ class CameraPeer(Peer):
                 if status.name == self._title:
                     return {
                         key: int(value)
-                        for key, value in values_of(status).items()
+                        for key, value in status_values(status).items()
                         if key in ("sent", "served", "waiting", "dropped")
                         or key.startswith("dropped.")
                     }

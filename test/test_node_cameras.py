@@ -11,18 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from ros_process import (
-    CameraPeer,
-    image_message,
-    pixels_of,
-    scene,
-    stamp_ns,
-    start_node,
-    values_of,
-)
+from ros_process import CameraPeer, image_message, pixels_of, scene
 
 from gsvnet_model.checkpoint import load_model
 from gsvnet_model.segmenter import VideoSegmenter
+from gsvnet_ros.benchmark.nodes import start_node
+from gsvnet_ros.message_fields import stamp_ns, status_values
 
 NAMESPACE = "/rig"
 NAMES = ("left", "right", "rear")
@@ -122,7 +116,7 @@ def answer_to(camera: CameraPeer, stamp: int) -> Answer:
     text = f"{stamp // 10**9}.{stamp % 10**9:09d}"
 
     def found() -> tuple[list[Any], list[dict[str, str]]]:
-        statuses = [values_of(status) for status in camera.statuses]
+        statuses = [status_values(status) for status in camera.statuses]
         return (
             [mask for mask in camera.masks if stamp_ns(mask.header) == stamp],
             [status for status in statuses if status["stamp"] == text],

@@ -18,16 +18,7 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_profile_sensor_data,
 )
-from ros_process import (
-    INTERVAL,
-    CameraPeer,
-    Peer,
-    image_message,
-    pixels_of,
-    scene,
-    stamp_ns,
-    values_of,
-)
+from ros_process import INTERVAL, CameraPeer, Peer, image_message, pixels_of, scene
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import String
 
@@ -35,6 +26,7 @@ from gsvnet_model.checkpoint import load_model
 from gsvnet_model.classes import CAMVID
 from gsvnet_model.segmenter import VideoSegmenter
 from gsvnet_model.visualization import colorize, overlay
+from gsvnet_ros.message_fields import stamp_ns, status_values
 
 LATCHED = QoSProfile(
     depth=1,
@@ -253,6 +245,6 @@ def test_diagnostics_come_every_second_with_device_and_memory(camera: CameraPeer
     node = camera.diagnostics[0].status[0]
     assert node.name == "segmentation"
     assert node.level == DiagnosticStatus.OK
-    values = values_of(node)
+    values = status_values(node)
     assert (values["state"], values["device"]) == ("active", "cpu")
     assert float(values["memory_mib"]) > 10.0

@@ -12,17 +12,11 @@ import numpy as np
 import pytest
 import rclpy
 from rclpy.serialization import serialize_message
-from ros_process import (
-    FRAME_PERIOD_NS,
-    INTERVAL,
-    CameraPeer,
-    image_message,
-    pixels_of,
-    scene,
-    stamp_ns,
-)
+from ros_process import FRAME_PERIOD_NS, INTERVAL, CameraPeer, image_message, pixels_of, scene
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
+
+from gsvnet_ros.message_fields import stamp_ns
 
 SERVED_AGAIN_S = 1.0
 """What the node promises after a fault."""

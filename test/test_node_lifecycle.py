@@ -16,17 +16,7 @@ import pytest
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
-from ros_process import (
-    START_S,
-    CameraPeer,
-    Peer,
-    image_message,
-    pixels_of,
-    scene,
-    stamp_ns,
-    start_node,
-    values_of,
-)
+from ros_process import START_S, CameraPeer, Peer, image_message, pixels_of, scene
 from rosgraph_msgs.msg import Clock
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -34,6 +24,8 @@ from sensor_msgs.msg import CompressedImage
 
 from gsvnet_model.checkpoint import load_model
 from gsvnet_model.segmenter import VideoSegmenter
+from gsvnet_ros.benchmark.nodes import start_node
+from gsvnet_ros.message_fields import stamp_ns, status_values
 from gsvnet_ros.processes import LoggedProcess, ros_arguments
 from gsvnet_ros.shared_memory import remove_dead_segments, segments
 
@@ -336,7 +328,7 @@ def test_silent_camera_is_stale(camera: CameraPeer) -> None:
         return bytes(status_of(camera, "segmentation: camera").level)
 
     camera.wait(lambda: level() == DiagnosticStatus.STALE)
-    assert values_of(status_of(camera, "segmentation"))["state"] == "active"
+    assert status_values(status_of(camera, "segmentation"))["state"] == "active"
 
 
 def status_of(camera: CameraPeer, name: str) -> DiagnosticStatus:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from ros_process import CameraPeer, image_message, scene, start_node, values_of
+from ros_process import CameraPeer, image_message, scene
+
+from gsvnet_ros.benchmark.nodes import start_node
+from gsvnet_ros.message_fields import status_values
 
 NAMESPACE = "/loaded"
 ANSWER_S = 1.0
@@ -85,4 +88,4 @@ def test_every_question_is_answered_within_a_second(camera: CameraPeer) -> None:
     camera.diagnostics.clear()
     camera.wait(lambda: camera.diagnostics)
     (status,) = (s for s in camera.diagnostics[-1].status if s.name.endswith(": camera"))
-    assert int(values_of(status)["dropped"]) > 0  # it was loaded
+    assert int(status_values(status)["dropped"]) > 0  # it was loaded

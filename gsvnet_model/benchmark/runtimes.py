@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from gsvnet_model.benchmark.workload import Workload
 from gsvnet_model.folding import folded
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import grid_image, grid_size, image_tensor, keyframe_image
+from gsvnet_model.preprocessing import grid_size, image_tensor, keyframe_image
 from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.propagation.edge import edge_map
 from gsvnet_model.propagation.inference import PropagationInference
@@ -129,12 +129,7 @@ def _examples(workload: Workload, model: SegmentationModel) -> list[_Example]:
     info, precision = model.info, model.precision
     before, now = workload.images(2)
     grid = grid_size(*workload.size, info.grid_stride)
-    previous, current = (
-        info.normalisation.apply(
-            image_tensor(grid_image(image, grid, info.grid_filter), model.device)
-        )
-        for image in (before, now)
-    )
+    previous, current = (model.grid_input(image).normalised for image in (before, now))
     pixels = image_tensor(before, model.device)
     image = keyframe_image(pixels, info.input_scale, info.normalisation)
     state = model.to_grid(model.segment(pixels), grid)

@@ -7,7 +7,6 @@ import argparse
 import dataclasses
 import itertools
 import os
-import re
 from pathlib import Path
 
 import cv2
@@ -24,6 +23,7 @@ from gsvnet_model.benchmark.timing import (
     time_streams,
 )
 from gsvnet_model.benchmark.workload import Workload
+from gsvnet_model.cli.image_size import image_size
 from gsvnet_model.cli.segment import add_model_options
 from gsvnet_model.device import choose_device
 from gsvnet_model.environment import describe_machine, write_json
@@ -42,7 +42,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser("benchmark", help="measure speed and memory on the built-in drive")
     parser.add_argument(
-        "--sizes", nargs="+", type=_size, default=[(360, 480), (1024, 2048)], metavar="WxH"
+        "--sizes", nargs="+", type=image_size, default=[(360, 480), (1024, 2048)], metavar="WxH"
     )
     parser.add_argument("--classes", nargs="+", type=int, default=[19], metavar="K")
     parser.add_argument(
@@ -134,11 +134,3 @@ def _measure(workload: Workload, options: argparse.Namespace) -> WorkloadFigures
         if options.runtimes
         else [],
     )
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Return WxH as (height, width)."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"expected WxH, such as 2048x1024, got {text!r}")
-    return int(match.group(2)), int(match.group(1))

@@ -7,23 +7,17 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-import numpy as np
-
 from gsvnet_model.checkpoint import default_weights, load_model, store_quality
 from gsvnet_model.cli.segment import add_model_options
 from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid, open_split
 from gsvnet_model.environment import sha256, write_json
-from gsvnet_model.scheduling import QualityModel
 from gsvnet_model.scheduling_evaluation.baselines import FLOW_FEATURES
 from gsvnet_model.scheduling_evaluation.fitting import (
+    agreement_of,
     cut_signals,
-    disagreement,
     fit_quality,
-    rank_correlation,
-    real_pairs,
-    summed_signals,
 )
-from gsvnet_model.scheduling_evaluation.pair_table import PairTable, pair_table
+from gsvnet_model.scheduling_evaluation.pair_table import pair_table
 from gsvnet_model.scheduling_evaluation.videos import FIT_SEED, drive_video, still_videos
 
 _DRIVE_FRAMES = 60
@@ -72,14 +66,3 @@ def _run(options: argparse.Namespace) -> None:
             "flow_score": dataclasses.asdict(fit_quality(tables, cuts, FLOW_FEATURES)),
         },
     )
-
-
-def agreement_of(quality: QualityModel, tables: list[PairTable]) -> tuple[float, float]:
-    """Return rank correlation and mean error in percent of a model on videos, pooled."""
-    predicted, true = [], []
-    for table in tables:
-        pairs = real_pairs(table)
-        predicted.append(quality.disagreement(summed_signals(table)[pairs]))
-        true.append(disagreement(table)[pairs])
-    first, second = np.concatenate(predicted), np.concatenate(true)
-    return rank_correlation(first, second), float(np.abs(first - second).mean())

@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from gsvnet_model.checkpoint import default_weights, load_model
-from gsvnet_model.cli.fit_quality import agreement_of
 from gsvnet_model.cli.segment import add_model_options
 from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid
 from gsvnet_model.environment import describe_machine, sha256, write_json
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.scheduling import AdaptivePolicy, QualityModel
 from gsvnet_model.scheduling_evaluation.comparison import Comparison, compare
-from gsvnet_model.scheduling_evaluation.fitting import cut_signals
+from gsvnet_model.scheduling_evaluation.fitting import agreement_of, cut_signals
 from gsvnet_model.scheduling_evaluation.pair_table import PairTable, Video, pair_table
 from gsvnet_model.scheduling_evaluation.report import comparison_table, plot_comparisons
 from gsvnet_model.scheduling_evaluation.schedule import FrameCosts, run_policy

@@ -29,7 +29,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     keyframe = kinds.add_parser("keyframe", help="train an image network for the keyframes")
     keyframe.set_defaults(run=_train_keyframe)
     keyframe.add_argument(
-        "--start", type=Path, help="weights.safetensors to start from (default: from scratch)"
+        "--start",
+        type=Path,
+        help="weights of this network, or of one with the same encoder, to start from (default: "
+        "from scratch)",
     )
     propagation = kinds.add_parser("propagation", help="train propagation for frozen keyframes")
     propagation.set_defaults(run=_train_propagation)
@@ -49,12 +52,7 @@ def _train_keyframe(options: argparse.Namespace) -> None:
     start, command = None, f"gsvnet train keyframe --recipe {options.recipe.name}"
     if options.start is not None:
         start, _, earlier = read_networks(options.start)
-        if earlier.keyframe_network != recipe.network:
-            raise ValueError(
-                f"expected weights of {recipe.network} to start from, "
-                f"got {earlier.keyframe_network} in {options.start}"
-            )
-        command = f"{earlier.command}; {command} --start ..."
+        command = f"{earlier.command}; {command} --start {options.start.name}"
     weights = train_keyframe(recipe, find_camvid(options.data), options.output, device, start)
     network = build_keyframe_network(recipe.network, recipe.num_classes)
     network.load_state_dict(weights)

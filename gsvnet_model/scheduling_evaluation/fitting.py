@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import grid_image, grid_size, image_tensor
+from gsvnet_model.preprocessing import image_tensor
 from gsvnet_model.scheduling.quality import FEATURES, QualityModel, log_signal
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
 from gsvnet_model.scheduling.stillness import moving_cells
@@ -88,6 +88,17 @@ def _named(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float
     return {name: round(float(value), 4) for name, value in pairs if abs(value) > 5e-5}
 
 
+def agreement_of(quality: QualityModel, tables: Sequence[PairTable]) -> tuple[float, float]:
+    """Return rank correlation and mean error in percent of a model on videos, pooled."""
+    predicted, true = [], []
+    for table in tables:
+        pairs = real_pairs(table)
+        predicted.append(quality.disagreement(summed_signals(table)[pairs]))
+        true.append(disagreement(table)[pairs])
+    first, second = np.concatenate(predicted), np.concatenate(true)
+    return rank_correlation(first, second), float(np.abs(first - second).mean())
+
+
 def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Return Spearman's coefficient of two equally long series; ties share their mean rank."""
     ranks = []
@@ -161,15 +172,9 @@ def step_signals(
     model: SegmentationModel, before: NDArray[np.uint8], after: NDArray[np.uint8]
 ) -> NDArray[np.float64]:
     """Return the (S,) signals of the step from a keyframe to an image of the same size."""
-    height, width = before.shape[:2]
-    grid = grid_size(height, width, model.info.grid_stride)
-    previous, current = (
-        model.info.normalisation.apply(
-            image_tensor(grid_image(image, grid, model.info.grid_filter), model.device)
-        )
-        for image in (before, after)
-    )
-    state = model.to_grid(model.segment(image_tensor(before, model.device)), grid)
+    previous, current = (model.grid_input(image).normalised for image in (before, after))
+    published = model.segment(image_tensor(before, model.device))
+    state = model.to_grid(published, (previous.shape[2], previous.shape[3]))
     output = model.propagate(state, current, previous)
     signals = frame_signals(output, current, previous, state, moving_cells(current, previous))
     return np.asarray(signals[0])

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from gsvnet_model.labels import labels_and_confidence
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import grid_image, grid_size, image_tensor
+from gsvnet_model.preprocessing import grid_size, image_tensor
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
 from gsvnet_model.scheduling.stillness import held, moving_cells
 
@@ -99,8 +99,7 @@ def pair_table(
     for image, truth in tqdm(video, desc="keyframes", leave=False, disable=None):
         if image.shape != (height, width, 3):
             raise ValueError(f"expected frames of {(height, width, 3)}, got {image.shape}")
-        small = grid_image(image, grid, model.info.grid_filter)
-        inputs.append(model.info.normalisation.apply(image_tensor(small, model.device)))
+        inputs.append(model.grid_input(image).normalised)
         published = model.segment(image_tensor(image, model.device))
         if perfect_keyframes:
             published = _truth_logits(truth, published, model)

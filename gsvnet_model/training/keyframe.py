@@ -28,6 +28,7 @@ from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.metrics import ConfusionMatrix
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.training.run import Run, WeightAverage
+from gsvnet_model.training.start import take_over
 
 
 @dataclass(frozen=True)
@@ -135,10 +136,14 @@ def train_keyframe(
         data: CamVid folder.
         output: folder of the run.
         device: where to train.
-        start_from: a trained network of the recipe's kind; None starts from scratch.
+        start_from: a trained network of the recipe's kind, or one with the same encoder, which is
+            then taken over alone; None starts from scratch.
 
     Returns:
         The averaged weights (state dict, float32, CPU).
+
+    Raises:
+        ValueError: if the recipe's network has nothing in common with `start_from`.
     """
     torch.manual_seed(recipe.seed)
     if device.type == "cpu":
@@ -146,7 +151,7 @@ def train_keyframe(
     run = Run(output)
     network = build_keyframe_network(recipe.network, recipe.num_classes).to(device)
     if start_from is not None:
-        network.load_state_dict(start_from.state_dict())
+        take_over(network, start_from)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = WeightAverage(network, recipe.average_decay)
     optimiser = _optimiser(network, recipe)

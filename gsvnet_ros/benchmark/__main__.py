@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gsvnet_model.cli.image_size import image_size
 from gsvnet_model.device import choose_device
 from gsvnet_model.environment import describe_machine, write_json
 from gsvnet_model.model_card import markdown_table
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     soaking.add_argument("--warm-up", type=float, default=1.0, help="minutes before the first look")
     soaking.add_argument("--rate", type=float, default=30.0, help="images per second")
     for benchmark, size in ((overhead, "1280x720"), (cameras, "640x480"), (soaking, "640x480")):
-        benchmark.add_argument("--size", type=_size, default=_size(size), help="WxH of the images")
+        benchmark.add_argument("--size", type=image_size, default=size, help="WxH of the images")
         benchmark.add_argument("--interval", type=int, help="keyframe interval (default: node's)")
         benchmark.add_argument("--weights", type=Path, help="a checkpoint (default: the shipped)")
         benchmark.add_argument("--json", type=Path, help="file for the figures")
@@ -116,14 +117,6 @@ def _text(value: object) -> str:
     if isinstance(value, tuple):
         return " -> ".join(_text(part) for part in value)
     return str(value)
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Return WxH as (height, width)."""
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"expected WxH, such as 1280x720, got {text!r}")
-    return int(height), int(width)
 
 
 if __name__ == "__main__":

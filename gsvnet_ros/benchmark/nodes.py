@@ -14,12 +14,10 @@ from gsvnet_ros.benchmark.probe import Probe
 from gsvnet_ros.processes import LoggedProcess, ros_arguments
 
 
-def start_node(
-    name: str, parameters: Mapping[str, object], logs: Path, namespace: str = "/"
-) -> LoggedProcess:
-    """Start a segmentation node; `name` names its log."""
+def start_node(log: Path, parameters: Mapping[str, object], namespace: str = "/") -> LoggedProcess:
+    """Start the segmentation node with these parameters in a namespace."""
     arguments = [*ros_arguments(parameters), "-r", f"__ns:={namespace}"]
-    return LoggedProcess(name, "gsvnet_ros.segmentation_node", arguments, logs / f"{name}.log")
+    return LoggedProcess("node", "gsvnet_ros.segmentation_node", arguments, log)
 
 
 def start_relay(logs: Path) -> LoggedProcess:

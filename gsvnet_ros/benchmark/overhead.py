@@ -53,7 +53,7 @@ def measure_overhead(
         parameters: of the node.
         logs: folder for the output of the processes.
     """
-    with running(start_node("node", parameters, logs), start_relay(logs)) as probe:
+    with running(start_node(logs / "node.log", parameters), start_relay(logs)) as probe:
         relay = probe.add_camera("/relay_image", "/relay", has_status=False)
         node = probe.add_camera("/image", "/segmentation")
         probe.connect([relay, node], images[0])

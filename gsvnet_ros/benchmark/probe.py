@@ -19,6 +19,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from gsvnet_ros.image_messages import rgb8_message
+from gsvnet_ros.message_fields import stamp_ns, status_stamp_ns, status_values
 
 START_TIMEOUT_S = 180.0
 """Loading PyTorch and compiling on a slow, busy machine."""
@@ -126,7 +127,7 @@ class Probe:
 
         def take_mask(message: Image) -> None:
             now_ns = time.time_ns()
-            answer = camera.answers.get(_stamp_ns(message.header))
+            answer = camera.answers.get(stamp_ns(message.header))
             if answer is not None:
                 answer.mask_ns = now_ns
                 if camera.keeps_masks:
@@ -135,14 +136,13 @@ class Probe:
 
         def take_confidence(message: Image) -> None:
             now_ns = time.time_ns()
-            answer = camera.answers.get(_stamp_ns(message.header))
+            answer = camera.answers.get(stamp_ns(message.header))
             if answer is not None:
                 answer.confidence_ns = now_ns
 
         def take_status(message: DiagnosticStatus) -> None:
-            values = _values(message)
-            seconds, nanoseconds = values["stamp"].split(".")
-            answer = camera.answers.get(int(seconds) * 10**9 + int(nanoseconds))
+            values = status_values(message)
+            answer = camera.answers.get(status_stamp_ns(values))
             if answer is not None:
                 answer.status = values
 
@@ -195,12 +195,4 @@ class Probe:
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            self.diagnostics[status.name] = _values(status)
-
-
-def _stamp_ns(header: Header) -> int:
-    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
-
-
-def _values(status: DiagnosticStatus) -> dict[str, str]:
-    return {pair.key: pair.value for pair in status.values}
+            self.diagnostics[status.name] = status_values(status)

@@ -74,8 +74,8 @@ def measure_rig(
     names = [f"camera{index}" for index in range(num_cameras)]
     # Throughput is that of the networks only where no frame is dropped.
     shared = {**parameters, "frames.policy": "all", "frames.max_gap": 0.0}
-    one = start_node("rig", {**shared, "cameras": names}, logs, "/rig")
-    several = [start_node(name, shared, logs, f"/{name}") for name in names]
+    one = start_node(logs / "rig.log", {**shared, "cameras": names}, "/rig")
+    several = [start_node(logs / f"{name}.log", shared, f"/{name}") for name in names]
     with running(one, *several) as probe:
         together = [
             probe.add_camera(f"/rig/{name}/image", f"/rig/segmentation/{name}", keeps_masks=True)

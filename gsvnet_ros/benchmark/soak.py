@@ -73,7 +73,7 @@ def soak(
     latencies: list[tuple[float, float]] = []
     memory: list[tuple[float, float]] = []
     played = [*images, *images[-2:0:-1]]
-    with running(start_node("soak", parameters, logs)) as probe:
+    with running(start_node(logs / "soak.log", parameters)) as probe:
         camera = probe.add_camera("/image", "/segmentation")
         probe.connect([camera], images[0])
         base = _settled_counts(probe)
