@@ -18,7 +18,9 @@ from gsvnet_model.data import drive_pool
 from gsvnet_model.data.augment import Augmentation, paste_classes, random_view
 from gsvnet_model.data.camvid import find_camvid, open_split
 from gsvnet_model.data.drive_pool import load_drive_pool
-from gsvnet_model.keyframe import build_keyframe_network
+from gsvnet_model.keyframe.bisenet import BiSeNet
+from gsvnet_model.keyframe.ddrnet import DDRNet
+from gsvnet_model.keyframe.swiftnet import SwiftNet
 from gsvnet_model.street_drive import StreetDrive
 from gsvnet_model.training import keyframe as training
 from gsvnet_model.training.keyframe import (
@@ -120,9 +122,7 @@ def test_recipe_guards(tmp_path: Path) -> None:
 
 
 def test_another_network_gives_its_encoder_and_nothing_else() -> None:
-    swiftnet, bisenet = (
-        build_keyframe_network(name, 11) for name in ("swiftnet_r18", "bisenet_r18")
-    )
+    swiftnet, bisenet = SwiftNet(11), BiSeNet(11)
     fresh = {name: value.clone() for name, value in bisenet.state_dict().items()}
     take_over(bisenet, swiftnet)
     encoder = swiftnet.encoder.state_dict()
@@ -130,7 +130,7 @@ def test_another_network_gives_its_encoder_and_nothing_else() -> None:
         inner = name.removeprefix("context.")
         assert torch.equal(value, encoder[inner] if inner != name else fresh[name]), name
     with pytest.raises(ValueError, match=r"expected weights of DDRNet .* got SwiftNet"):
-        take_over(build_keyframe_network("ddrnet23_slim", 11), swiftnet)
+        take_over(DDRNet(11), swiftnet)
 
 
 def test_views_keep_labels_on_their_pixels() -> None:
