@@ -6,6 +6,7 @@ See: paper Sec. 3 (framework overview).
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +17,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gsvnet_model.labels import labels_and_confidence
+from gsvnet_model.background import BackgroundKeyframe, KeyframeWorker
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import GridImage, image_tensor
+from gsvnet_model.preprocessing import GridImage
 from gsvnet_model.scheduling import FixedPolicy, FrameQuality, KeyframePolicy
-from gsvnet_model.stream_state import PropagatedState, StreamState, propagate_states
+from gsvnet_model.stream_state import (
+    PropagatedState,
+    StreamState,
+    keyframe_state,
+    propagate_states,
+    publish,
+)
 
 DEFAULT_KEYFRAME_INTERVAL = 5
 """Frames from one keyframe to the next: the largest interval of the paper's tables."""
@@ -34,16 +41,19 @@ class Segmentation:
         labels: (H, W) uint8 class ids; read-only, since a frame on which nothing moved shows
             the same array again.
         confidence: (H, W) uint8, floor(255 * probability of the label); read-only.
-        is_keyframe: whether the keyframe network ran.
+        is_keyframe: whether the labels are the keyframe network's own.
         keyframe_age: frames since the keyframe that the labels come from; 0 on a keyframe.
-        reason: why it is a keyframe ("first", "size", "cut", the policy's or the caller's),
-            else "".
+        reason: why it is a keyframe ("first", "size", "cut", the policy's or the caller's), or
+            why the keyframe network began to label it beside the stream, else "".
+        background: "running" while a keyframe is labelled beside the stream, "landed" when the
+            labels come from such a one for the first time, else "".
         change: mean absolute difference between the grid images of this frame and the one
             before, grey levels 0..255; 0 where there is none before.
         disagreement: estimated percent of pixels that a keyframe would label differently; 0
             where the weights carry no estimate.
         batch_size: streams that were propagated together, this one included.
-        stage_ms: milliseconds per stage: "prepare", "network" (of the whole batch), "labels".
+        stage_ms: milliseconds per stage: "prepare", "network" (of the whole batch), "labels";
+            when one has landed, "background", what it took beside the stream.
     """
 
     labels: NDArray[np.uint8]
@@ -51,6 +61,7 @@ class Segmentation:
     is_keyframe: bool
     keyframe_age: int
     reason: str
+    background: str
     change: float
     disagreement: float
     batch_size: int
@@ -66,7 +77,9 @@ class PreparedFrame:
         image: (H, W, 3) uint8 RGB.
         on_grid: the same on the grid.
         previous: state that the frame before left; None where there is none to go on from.
-        reason: why it is a keyframe without being propagated first, else "".
+        reason: why it is to be a keyframe, as far as that is known before it is propagated.
+        worker: where keyframes are labelled beside the stream; None where the stream waits.
+        landed: the background keyframe that `previous` comes from, None if it is the stream's.
         prepare_ms: what it took to get here.
     """
 
@@ -75,7 +88,14 @@ class PreparedFrame:
     on_grid: GridImage
     previous: StreamState | None
     reason: str
+    worker: KeyframeWorker | None
+    landed: BackgroundKeyframe | None
     prepare_ms: float
+
+    @property
+    def is_keyframe(self) -> bool:
+        """Whether it is a keyframe without being propagated first."""
+        return self.previous is None or (bool(self.reason) and self.worker is None)
 
 
 class VideoSegmenter:
@@ -86,9 +106,14 @@ class VideoSegmenter:
         keyframe_interval: frames from one keyframe to the next (the paper's l); 1 makes every
             frame a keyframe.
         policy: decides about keyframes in its place; of this stream alone.
+        background: labels keyframes beside the stream, which then never waits: the policy's
+            keyframes, and the caller's where there are labels to go on from. None labels them in
+            the stream, as do first frames, changes of size, and cuts, which leave no labels to go
+            on from.
 
     Attributes:
         policy: may be exchanged between two frames.
+        background: likewise.
 
     Raises:
         ValueError: if the interval is not a positive integer.
@@ -99,10 +124,13 @@ class VideoSegmenter:
         model: SegmentationModel,
         keyframe_interval: int = DEFAULT_KEYFRAME_INTERVAL,
         policy: KeyframePolicy | None = None,
+        background: KeyframeWorker | None = None,
     ) -> None:
         self.model = model
         self.policy = FixedPolicy(keyframe_interval) if policy is None else policy
+        self.background = background
         self._state: StreamState | None = None
+        self._running: BackgroundKeyframe | None = None
 
     @property
     def is_running(self) -> bool:
@@ -112,6 +140,7 @@ class VideoSegmenter:
     def reset(self) -> None:
         """Forget the past: the next frame is a keyframe."""
         self._state = None
+        self._expect(None)
 
     def step(self, image: NDArray[np.uint8], force_keyframe: str | None = None) -> Segmentation:
         """Label the next frame; as `prepare` followed by `step_together`."""
@@ -127,6 +156,7 @@ class VideoSegmenter:
 
         Raises:
             ValueError: if the image is not (H, W, 3) uint8 or too small.
+            RuntimeError: if the networks failed beside the stream; `reset` starts anew.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"expected an (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
@@ -134,20 +164,43 @@ class VideoSegmenter:
         height, width = image.shape[:2]
         on_grid = self.model.grid_input(image)
         previous = self._state
+        running = self._running if self.background else None
+        landed = None
         reason = force_keyframe or ""
         if previous is None or previous.size != (height, width):
             reason = reason or ("first" if previous is None else "size")
             previous = None
-        elif not reason:
-            reason = self.policy.due(previous.quality.age + 1)
+        else:
+            caught_up = running.landed() if running else None
+            if caught_up is not None:
+                previous, landed = caught_up, running
+            if not reason and running is landed:  # not while another one is on its way
+                reason = self.policy.due(previous.quality.age + 1)
         return PreparedFrame(
             self,
             image,
             on_grid,
             previous,
             reason,
+            self.background,
+            landed,
             1e3 * (time.perf_counter() - started),
         )
+
+    def _follow(self, frame: PreparedFrame) -> None:
+        """Tell a keyframe beside the stream that the stream goes on to this frame."""
+        if self._running is None:
+            return
+        if frame.worker is None or frame.landed is not None:
+            self._expect(None)
+        else:
+            self._running.follow(frame.on_grid)
+
+    def _expect(self, keyframe: BackgroundKeyframe | None) -> None:
+        """Put a keyframe beside the stream in the place of the one before, if any."""
+        if self._running is not None:
+            self._running.cancel()
+        self._running = keyframe
 
 
 def step_together(
@@ -164,20 +217,24 @@ def step_together(
         Each frame with its labels as soon as they are there: the propagated frames, which are
         quick, before the keyframes.
     """
-    keyframes = [(frame, frame.reason, 0.0) for frame in frames if frame.reason]
+    keyframes = [(frame, frame.reason, 0.0) for frame in frames if frame.is_keyframe]
     for batch in _batches(frames):
+        for frame in batch:
+            frame.stream._follow(frame)
         started = time.perf_counter()
         model = batch[0].stream.model
         previous = [frame.previous for frame in batch if frame.previous is not None]
         propagated = propagate_states(model, previous, [frame.on_grid for frame in batch])
         network_ms = _since(started, model)
         for frame, state in zip(batch, propagated, strict=True):
-            quality = state.quality
-            reason = "cut" if quality.is_cut else frame.stream.policy.judge(quality)
-            if reason:  # too bad to be published
+            stream, quality, reason = frame.stream, state.quality, frame.reason
+            if not reason and stream._running is None:
+                reason = stream.policy.judge(quality)
+            if quality.is_cut or (reason and frame.worker is None):  # too bad to be published
+                reason = "cut" if quality.is_cut else reason
                 keyframes.append((frame, reason, network_ms / len(batch)))
             else:
-                yield frame, _go_on(frame, state, len(batch), network_ms)
+                yield frame, _go_on(frame, state, reason, len(batch), network_ms)
     # One by one: several at once are rare, since streams are staggered, and the first would
     # wait for all of them.
     for frame, reason, spent_ms in keyframes:
@@ -188,7 +245,7 @@ def _batches(frames: Sequence[PreparedFrame]) -> list[list[PreparedFrame]]:
     """Return the frames that are propagated, in groups of one model and size."""
     batches: dict[tuple[int, torch.Size], list[PreparedFrame]] = defaultdict(list)
     for frame in frames:
-        if not frame.reason:
+        if not frame.is_keyframe:
             batches[id(frame.stream.model), frame.on_grid.normalised.shape].append(frame)
     return list(batches.values())
 
@@ -203,79 +260,76 @@ def _since(started: float, model: SegmentationModel) -> float:
 def _start_anew(frame: PreparedFrame, reason: str, spent_ms: float) -> Segmentation:
     """Label a keyframe; `spent_ms` went into propagating it first."""
     started = time.perf_counter()
-    model, on_grid = frame.stream.model, frame.on_grid
-    height, width = frame.image.shape[:2]
-    published = model.segment(image_tensor(frame.image, model.device))
-    logits = model.to_grid(published, on_grid.grey.shape[:2])
-    network_ms = spent_ms + _since(started, model)
+    stream = frame.stream
+    logits, state = keyframe_state(stream.model, frame.image, frame.on_grid)
+    network_ms = spent_ms + _since(started, stream.model)
     labelled = time.perf_counter()
-    labels, confidence = labels_and_confidence(
-        published[0], height, width, model.info.temperature_at(0)
-    )
-    state = StreamState(
-        (height, width),
-        logits,
-        on_grid.normalised,
-        on_grid.grey,
-        FrameQuality(),
-        labels,
-        confidence,
-    )
-    labels_ms = 1e3 * (time.perf_counter() - labelled)
-    return _advance(frame, state, reason, 1, network_ms, labels_ms)
+    published = publish(stream.model, logits, state.size, 0)
+    stream._expect(None)
+    stream._state = dataclasses.replace(state, published=published)
+    labels_ms = _since(labelled, stream.model)
+    return _told(frame, published, state.quality, reason, 1, network_ms, labels_ms)
 
 
 def _go_on(
-    frame: PreparedFrame, propagated: PropagatedState, batch_size: int, network_ms: float
+    frame: PreparedFrame,
+    propagated: PropagatedState,
+    reason: str,
+    batch_size: int,
+    network_ms: float,
 ) -> Segmentation:
-    """Label a propagated frame."""
+    """Label a propagated frame, and begin a keyframe beside the stream if there is a reason."""
     started = time.perf_counter()
-    model, previous, quality = frame.stream.model, frame.previous, propagated.quality
+    stream, previous, quality = frame.stream, frame.previous, propagated.quality
     assert previous is not None
-    if propagated.moved:
-        labels, confidence = labels_and_confidence(
-            propagated.logits[0], *previous.size, model.info.temperature_at(quality.age)
-        )
-    else:
-        labels, confidence = previous.labels, previous.confidence
-    state = StreamState(
+    published = None if propagated.moved else previous.published
+    if published is None:
+        published = publish(stream.model, propagated.logits, previous.size, quality.age)
+    stream._state = StreamState(
         previous.size,
         propagated.logits,
         propagated.reference,
         frame.on_grid.grey,
         quality,
-        labels,
-        confidence,
+        published,
     )
-    labels_ms = 1e3 * (time.perf_counter() - started)
-    return _advance(frame, state, "", batch_size, network_ms, labels_ms)
+    if reason:
+        assert frame.worker is not None
+        stream._expect(frame.worker.start(frame.image, frame.on_grid, reason))
+    labels_ms = _since(started, stream.model)
+    return _told(frame, published, quality, reason, batch_size, network_ms, labels_ms)
 
 
-def _advance(
+def _told(
     frame: PreparedFrame,
-    state: StreamState,
+    published: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    quality: FrameQuality,
     reason: str,
     batch_size: int,
     network_ms: float,
     labels_ms: float,
 ) -> Segmentation:
-    """Let the stream go on from `state`, and tell what became of the frame."""
-    stream, previous = frame.stream, frame.previous
-    for array in (state.labels, state.confidence):
-        array.setflags(write=False)
-    stream._state = state
+    """Tell policy and caller what became of a frame."""
+    stream, previous, landed = frame.stream, frame.previous, frame.landed
+    is_keyframe = quality.age == 0
+    stage_ms = {"prepare": frame.prepare_ms, "network": network_ms, "labels": labels_ms}
     own_ms = frame.prepare_ms + network_ms / batch_size + labels_ms
-    stream.policy.observe(bool(reason), own_ms)
+    background = "running" if stream._running else ""
+    if landed is not None and not is_keyframe:
+        background = "landed"
+        stage_ms["background"] = landed.milliseconds
+        own_ms += landed.milliseconds
+    stream.policy.observe(is_keyframe or background == "landed", own_ms)
     return Segmentation(
-        state.labels,
-        state.confidence,
-        is_keyframe=bool(reason),
-        keyframe_age=state.quality.age,
+        *published,
+        is_keyframe=is_keyframe,
+        keyframe_age=quality.age,
         reason=reason,
-        change=0.0 if previous is None else _change(state.grey, previous.grey),
-        disagreement=state.quality.disagreement,
+        background=background,
+        change=0.0 if previous is None else _change(frame.on_grid.grey, previous.grey),
+        disagreement=quality.disagreement,
         batch_size=batch_size,
-        stage_ms={"prepare": frame.prepare_ms, "network": network_ms, "labels": labels_ms},
+        stage_ms=stage_ms,
     )
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gsvnet_model.labels import labels_and_confidence
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import GridImage
+from gsvnet_model.preprocessing import GridImage, image_tensor
 from gsvnet_model.scheduling import FrameQuality, frame_signals, held, moving_cells
 
 
@@ -26,8 +27,8 @@ class StreamState:
             where nothing moved of the last one in which something did.
         grey: (h, w, 3) grid image of the frame, grey levels.
         quality: of the labels.
-        labels: (H, W) uint8, as published.
-        confidence: (H, W) uint8, as published.
+        published: labels and confidence, (H, W) uint8 each, read-only; None while they have not
+            been asked for.
     """
 
     size: tuple[int, int]
@@ -35,8 +36,7 @@ class StreamState:
     reference: Tensor
     grey: NDArray[np.uint8] | NDArray[np.float32]
     quality: FrameQuality
-    labels: NDArray[np.uint8]
-    confidence: NDArray[np.uint8]
+    published: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,48 @@ class PropagatedState:
     reference: Tensor
     quality: FrameQuality
     moved: bool
+
+
+def keyframe_state(
+    model: SegmentationModel, image: NDArray[np.uint8], on_grid: GridImage
+) -> tuple[Tensor, StreamState]:
+    """Run the keyframe network.
+
+    Args:
+        model: the weights.
+        image: (H, W, 3) uint8 RGB.
+        on_grid: the same on the grid.
+
+    Returns:
+        The network's own logits (1, K, ., .), which are finer than the grid and to be published,
+        and the state, not published yet.
+    """
+    logits = model.segment(image_tensor(image, model.device))
+    return logits, StreamState(
+        (image.shape[0], image.shape[1]),
+        model.to_grid(logits, on_grid.grey.shape[:2]),
+        on_grid.normalised,
+        on_grid.grey,
+        FrameQuality(),
+        None,
+    )
+
+
+def publish(
+    model: SegmentationModel, logits: Tensor, size: tuple[int, int], age: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return labels and confidence, (H, W) uint8 and read-only, of (1, K, ., .) logits.
+
+    Args:
+        model: the weights.
+        logits: of a keyframe or on the grid.
+        size: (H, W).
+        age: frames since the keyframe.
+    """
+    arrays = labels_and_confidence(logits[0], *size, model.info.temperature_at(age))
+    for array in arrays:
+        array.setflags(write=False)
+    return arrays
 
 
 def propagate_states(

@@ -75,6 +75,18 @@ def overlay(
     return np.asarray(cv2.addWeighted(image, 1.0 - alpha, colours, alpha, 0.0), np.uint8)
 
 
+def mark_keyframe(image: NDArray[np.uint8]) -> None:
+    """Draw a white disc with a black edge into the upper right corner.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, contiguous; drawn on in place.
+    """
+    radius = max(2, min(image.shape[:2]) // 40)
+    centre = (image.shape[1] - 1 - 2 * radius, 2 * radius)
+    cv2.circle(image, centre, radius + 1, (0, 0, 0), cv2.FILLED, cv2.LINE_AA)
+    cv2.circle(image, centre, radius, (255,) * 3, cv2.FILLED, cv2.LINE_AA)
+
+
 def draw_legend(image: NDArray[np.uint8], classes: ClassTable, note: str) -> None:
     """Write the class names beside their colours into the upper left corner.
 

@@ -14,6 +14,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
 
+from gsvnet_model.background import KeyframeWorker
 from gsvnet_model.class_merge import MergedClasses
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.segmenter import PreparedFrame, Segmentation, VideoSegmenter, step_together
@@ -79,13 +80,19 @@ class CameraStream:
     Args:
         node: the node, for its clock, log and publishers.
         name: camera name, empty for the only camera of a node.
-        model: the weights, shared by all streams.
+        model: the weights, shared by all streams, as is
+        worker: what labels keyframes beside the streams where `keyframe.mode` says so.
         keyframe_phase: place of this camera among all, 0 to 1: its share of the keyframe
             interval by which its keyframes are shifted.
     """
 
     def __init__(
-        self, node: LifecycleNode, name: str, model: SegmentationModel, keyframe_phase: float
+        self,
+        node: LifecycleNode,
+        name: str,
+        model: SegmentationModel,
+        worker: KeyframeWorker,
+        keyframe_phase: float,
     ) -> None:
         self.title = f"{diagnostic_name(node)}: {name or 'camera'}"
         self.counts = FrameCounts()
@@ -95,6 +102,7 @@ class CameraStream:
         self.outputs = OutputPublishers(node, prefix, model.info.keyframe_network)
         self._node = node
         self._segmenter = VideoSegmenter(model)
+        self._worker = worker
         self._keyframe_phase = keyframe_phase
         self._origin: FrameOrigin | None = None
         self._forced_reason = ""
@@ -157,7 +165,7 @@ class CameraStream:
             "latency": 1e3 * self._age_s(header),
         }
         now_ns = self._node.get_clock().now().nanoseconds
-        self.health.served(now_ns, segmentation.is_keyframe, stage_ms["latency"])
+        self.health.served(now_ns, bool(segmentation.reason), stage_ms["latency"])
         try:
             self.outputs.publish_status(
                 lambda: frame_status(
@@ -189,6 +197,7 @@ class CameraStream:
         decode_ms = 1e3 * (time.perf_counter() - taken)
         segmenter = self._segmenter
         segmenter.policy = policy_for(settings, segmenter.policy)
+        segmenter.background = self._worker if settings.keyframe_mode == "background" else None
         try:
             prepared = segmenter.prepare(image, self._keyframe_reason(jump, settings))
         except ValueError as error:

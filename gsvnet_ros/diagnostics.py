@@ -59,6 +59,7 @@ def frame_status(
             "is_keyframe": _text(segmentation.is_keyframe),
             "keyframe_age": str(segmentation.keyframe_age),
             "keyframe_reason": segmentation.reason,
+            "keyframe_background": segmentation.background,
             "change": f"{segmentation.change:.2f}",
             "disagreement": f"{segmentation.disagreement:.2f}",
             **{

@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 from gsvnet_model.class_merge import MergedClasses
 from gsvnet_model.consumer_outputs import consumer_outputs, output_size, resize_image
 from gsvnet_model.segmenter import Segmentation
-from gsvnet_model.visualization import colorize, draw_legend, overlay
+from gsvnet_model.visualization import colorize, draw_legend, mark_keyframe, overlay
 from gsvnet_ros.camera_calibration import scale_camera_info
 from gsvnet_ros.class_messages import ClassPublisher
 from gsvnet_ros.image_messages import (
@@ -119,21 +119,24 @@ class OutputPublishers:
         _publish(self._confidence_float, lambda: probability_message(header, confidence))
         _publish(self._mask_compressed, lambda: png_message(header, labels))
 
+        age, landed = segmentation.keyframe_age, segmentation.background == "landed"
+
         def drawn(picture: NDArray[np.uint8]) -> Image:
             if settings.overlay_legend:
-                age = segmentation.keyframe_age
                 note = f"keyframe ({segmentation.reason})" if age == 0 else f"keyframe + {age}"
                 draw_legend(picture, classes.table, note)
             return rgb8_message(header, picture)
 
         palette = classes.table.palette_array()
+
+        def over_image() -> NDArray[np.uint8]:
+            picture = overlay(resize_image(image, *size), labels, palette, settings.overlay_alpha)
+            if settings.overlay_keyframes and (age == 0 or landed):
+                mark_keyframe(picture)
+            return picture
+
         _publish(self._color, lambda: drawn(colorize(labels, palette)))
-        _publish(
-            self._overlay,
-            lambda: drawn(
-                overlay(resize_image(image, *size), labels, palette, settings.overlay_alpha)
-            ),
-        )
+        _publish(self._overlay, lambda: drawn(over_image()))
 
     def publish_status(self, build: Callable[[], DiagnosticStatus]) -> None:
         """Publish the status of one frame; built only if somebody listens."""

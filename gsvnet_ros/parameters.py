@@ -186,6 +186,14 @@ class Settings:
         "A scene cut is a keyframe under each.",
         choices=("fixed", "adaptive", "budget"),
     )
+    keyframe_mode: str = _parameter(
+        "keyframe.mode",
+        "blocking",
+        "blocking labels keyframes in the stream, which waits for them; background labels them "
+        "beside it: no frame waits, and their labels come some frames later. First frames and "
+        "cuts, which leave no labels to go on from, are waited for in both.",
+        choices=("blocking", "background"),
+    )
     keyframe_interval: int = _parameter(
         "keyframe.interval",
         DEFAULT_KEYFRAME_INTERVAL,
@@ -229,6 +237,12 @@ class Settings:
         DEFAULT_OVERLAY_ALPHA,
         "Share of the class colour in ~/overlay, 0 (image) to 1 (colours).",
         limits=(0.0, 1.0),
+    )
+    overlay_keyframes: bool = _parameter(
+        "overlay.keyframes",
+        True,
+        "Mark the frames whose labels are new from the keyframe network with a white disc in the "
+        "upper right corner of ~/overlay.",
     )
     overlay_legend: bool = _parameter(
         "overlay.legend",

@@ -24,6 +24,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
+from gsvnet_model.background import KeyframeWorker
 from gsvnet_model.checkpoint import load_model
 from gsvnet_model.class_merge import MergedClasses, merge_classes
 from gsvnet_model.model import SegmentationModel
@@ -55,6 +56,7 @@ class SegmentationNode(LifecycleNode):
         """
         super().__init__("segmentation", automatically_declare_parameters_from_overrides=True)
         self._model: SegmentationModel | None = None
+        self._worker: KeyframeWorker | None = None
         self._frame_settings: FrameSettings | None = None
         self._streams: list[CameraStream] = []
         self._subscriptions_of_cameras: list[CameraSubscription] = []
@@ -110,9 +112,11 @@ class SegmentationNode(LifecycleNode):
         if not self.context.ok():  # interrupted meanwhile
             return TransitionCallbackReturn.FAILURE
         self._model = model
+        worker = self._worker = KeyframeWorker(model, settings.model_threads or None)
         names = settings.cameras or ("",)
         self._streams = [
-            CameraStream(self, name, model, index / len(names)) for index, name in enumerate(names)
+            CameraStream(self, name, model, worker, index / len(names))
+            for index, name in enumerate(names)
         ]
         self._use(settings, classes)
         for stream in self._streams:
@@ -202,6 +206,9 @@ class SegmentationNode(LifecycleNode):
         for stream in self._streams:
             stream.outputs.destroy()
         self._streams = []
+        if self._worker is not None:
+            self._worker.close()
+        self._worker = None
         self._model = None
         self._frame_settings = None
         gc.collect()

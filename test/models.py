@@ -1,9 +1,12 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Models with random weights for the tests: real networks, cheap keyframes."""
+"""For the tests: models with random weights (real networks, cheap keyframes), and images."""
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel
@@ -34,3 +37,13 @@ def random_model(
         ModelInfo("tiny", CAMVID, Normalisation.swiftnet(), **info),  # type: ignore[arg-type]
         precision=precision,
     )
+
+
+def moving_images(
+    count: int, height: int = 96, width: int = 128, seed: int = 0
+) -> list[NDArray[np.uint8]]:
+    """Return smooth random images that move to the left by two pixels a frame."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (12, 48, 3), dtype=np.uint8)
+    wide = cv2.resize(coarse, (width + 4 * count, height), interpolation=cv2.INTER_CUBIC)
+    return [np.ascontiguousarray(wide[:, 2 * i : 2 * i + width]) for i in range(count)]

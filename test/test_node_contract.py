@@ -25,7 +25,7 @@ from std_msgs.msg import String
 from gsvnet_model.checkpoint import load_model
 from gsvnet_model.classes import CAMVID
 from gsvnet_model.segmenter import VideoSegmenter
-from gsvnet_model.visualization import colorize, overlay
+from gsvnet_model.visualization import colorize, mark_keyframe, overlay
 from gsvnet_ros.message_fields import stamp_ns, status_values
 
 LATCHED = QoSProfile(
@@ -119,9 +119,12 @@ def test_images_on_request_have_their_encodings(camera: CameraPeer, peer: Peer) 
     values = np.frombuffer(floats.data, np.float32).reshape(mask.shape)
     np.testing.assert_allclose(values, confidence / 255.0, rtol=1e-6)
     palette = CAMVID.palette_array()
+    expected_overlay = overlay(scene(1), mask, palette)
+    if status_values(camera.statuses[-1])["is_keyframe"] == "true":
+        mark_keyframe(expected_overlay)
     for name, expected in (
         ("color", colorize(mask, palette)),
-        ("overlay", overlay(scene(1), mask, palette)),
+        ("overlay", expected_overlay),
     ):
         assert (got[name].encoding, got[name].step) == ("rgb8", 3 * got[name].width)
         np.testing.assert_array_equal(pixels_of(got[name], channels=3), expected)

@@ -14,7 +14,7 @@ from std_msgs.msg import String
 from test_node_contract import LATCHED
 
 from gsvnet_model.classes import CAMVID
-from gsvnet_model.visualization import overlay
+from gsvnet_model.visualization import mark_keyframe, overlay
 from gsvnet_ros.parameters import SPECS
 
 TYPES = {
@@ -79,7 +79,7 @@ def test_alpha_takes_effect_on_the_next_frame_and_may_be_an_integer(camera: Came
     overlays = peer.listen(Image, "/segmentation/overlay")
     try:
         for alpha in (1, 0.25):
-            assert camera.set(overlay__alpha=alpha).successful
+            assert camera.set(overlay__alpha=alpha, overlay__keyframes=False).successful
             assert camera.get("overlay.alpha") == float(alpha)
 
             def came(alpha: float = alpha) -> bool:
@@ -96,7 +96,51 @@ def test_alpha_takes_effect_on_the_next_frame_and_may_be_an_integer(camera: Came
             peer.wait(came)
     finally:
         peer.close()
-        assert camera.set(overlay__alpha=0.5).successful
+        assert camera.set(overlay__alpha=0.5, overlay__keyframes=True).successful
+
+
+def test_overlay_marks_keyframes(camera: CameraPeer) -> None:
+    peer = Peer()
+    overlays = peer.listen(Image, "/segmentation/overlay")
+
+    def came(is_keyframe: bool) -> bool:
+        overlays.clear()
+        if is_keyframe:
+            camera.reset()
+        mask, _, status = camera.exchange(image_message(scene(5)))
+        peer.spin(0.2)
+        if not overlays:
+            return False
+        assert status["is_keyframe"] == str(is_keyframe).lower()
+        expected = overlay(scene(5), pixels_of(mask), CAMVID.palette_array())
+        if is_keyframe:
+            mark_keyframe(expected)
+        np.testing.assert_array_equal(pixels_of(overlays[-1], channels=3), expected)
+        return True
+
+    try:
+        peer.wait(lambda: came(True))
+        assert came(False)
+    finally:
+        peer.close()
+
+
+def test_background_keyframes_land_without_a_wait(camera: CameraPeer) -> None:
+    camera.exchange(image_message(scene(0)))
+    assert camera.set(keyframe__mode="background", keyframe__interval=2).successful
+    try:
+        statuses = [camera.exchange(image_message(scene(1 + k)))[2] for k in range(20)]
+        assert {status["is_keyframe"] for status in statuses} == {"false"}
+        assert "interval" in {status["keyframe_reason"] for status in statuses}
+        landed = [status for status in statuses if status["keyframe_background"] == "landed"]
+        assert landed
+        assert all(float(status["background_ms"]) > 0 for status in landed)
+        assert max(int(status["keyframe_age"]) for status in landed) < 20
+        assert camera.set(keyframe__mode="blocking").successful
+        kinds = [camera.exchange(image_message(scene(k)))[2]["is_keyframe"] for k in range(3)]
+        assert "true" in kinds
+    finally:
+        assert camera.set(keyframe__mode="blocking", keyframe__interval=3).successful
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from models import random_model
+from models import moving_images, random_model
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
@@ -17,19 +16,9 @@ from gsvnet_model.scheduling import AdaptivePolicy, FixedPolicy, QualityModel
 from gsvnet_model.segmenter import step_together
 
 
-def images(
-    count: int, height: int = 96, width: int = 128, seed: int = 0
-) -> list[NDArray[np.uint8]]:
-    """Return smooth random images that move to the left by two pixels a frame."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 255, (12, 48, 3), dtype=np.uint8)
-    wide = cv2.resize(coarse, (width + 4 * count, height), interpolation=cv2.INTER_CUBIC)
-    return [np.ascontiguousarray(wide[:, 2 * i : 2 * i + width]) for i in range(count)]
-
-
 def test_schedule_and_age() -> None:
     segmenter = VideoSegmenter(random_model(), keyframe_interval=3)
-    steps = [segmenter.step(image) for image in images(7)]
+    steps = [segmenter.step(image) for image in moving_images(7)]
     assert [step.is_keyframe for step in steps] == [True, False, False, True, False, False, True]
     assert [step.keyframe_age for step in steps] == [0, 1, 2, 0, 1, 2, 0]
     assert [step.reason for step in steps] == ["first", "", "", "interval", "", "", "interval"]
@@ -37,12 +26,12 @@ def test_schedule_and_age() -> None:
 
 def test_interval_of_one_is_per_frame_segmentation() -> None:
     segmenter = VideoSegmenter(random_model(), keyframe_interval=1)
-    assert all(segmenter.step(image).is_keyframe for image in images(3))
+    assert all(segmenter.step(image).is_keyframe for image in moving_images(3))
 
 
 def test_a_change_of_interval_counts_from_the_next_frame() -> None:
     segmenter = VideoSegmenter(random_model(), keyframe_interval=10)
-    sequence = images(6)
+    sequence = moving_images(6)
     for image in sequence[:4]:
         segmenter.step(image)
     segmenter.policy = FixedPolicy(2)
@@ -58,7 +47,7 @@ def test_wrong_interval(interval: object) -> None:
 
 def test_keyframe_labels_are_the_networks_own() -> None:
     model = random_model()
-    image = images(1)[0]
+    image = moving_images(1)[0]
     logits = model.keyframe(
         model.info.normalisation.apply(torch.from_numpy(image).permute(2, 0, 1)[None])
     )
@@ -72,7 +61,7 @@ def test_keyframe_labels_are_the_networks_own() -> None:
 
 def test_propagated_labels_are_those_of_the_networks_called_by_hand() -> None:
     model = random_model()
-    first, second = images(2)
+    first, second = moving_images(2)
     grid = (first.shape[0] // 8, first.shape[1] // 8)
 
     def small(image: NDArray[np.uint8]) -> torch.Tensor:
@@ -99,7 +88,7 @@ def test_propagated_labels_are_those_of_the_networks_called_by_hand() -> None:
 
 def test_two_streams_do_not_mix() -> None:
     model = random_model()
-    left, right = images(5, seed=1), images(5, seed=2)
+    left, right = moving_images(5, seed=1), moving_images(5, seed=2)
     alone = [[VideoSegmenter(model)] for _ in range(2)]
     expected = [[alone[0][0].step(image).labels for image in left]]
     expected.append([alone[1][0].step(image).labels for image in right])
@@ -113,7 +102,12 @@ def test_two_streams_do_not_mix() -> None:
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_streams_together_get_what_each_gets_alone(precision: torch.dtype) -> None:
     model = random_model(precision=precision)
-    videos = [images(9, seed=1), images(9, seed=2), images(9, seed=3), images(9, 80, 120, seed=4)]
+    videos = [
+        moving_images(9, seed=1),
+        moving_images(9, seed=2),
+        moving_images(9, seed=3),
+        moving_images(9, 80, 120, seed=4),
+    ]
     alone = [VideoSegmenter(model, 4) for _ in videos]
     together = [VideoSegmenter(model, 4) for _ in videos]
     for index in range(9):
@@ -138,7 +132,7 @@ def test_streams_together_get_what_each_gets_alone(precision: torch.dtype) -> No
 
 def test_frames_prepared_but_not_stepped_leave_the_stream() -> None:
     segmenter = VideoSegmenter(random_model(), 10)
-    first, second = images(2)
+    first, second = moving_images(2)
     segmenter.step(first)
     segmenter.prepare(second, "cut")
     assert segmenter.step(second).keyframe_age == 1
@@ -146,7 +140,7 @@ def test_frames_prepared_but_not_stepped_leave_the_stream() -> None:
 
 def test_standing_scene_keeps_its_labels() -> None:
     segmenter = VideoSegmenter(random_model(), 100)
-    image = images(1)[0]
+    image = moving_images(1)[0]
     first = segmenter.step(image)
     for age in range(1, 5):
         step = segmenter.step(image)
@@ -160,7 +154,7 @@ def test_standing_scene_keeps_its_labels() -> None:
 def test_frame_judged_too_bad_is_a_keyframe_after_all() -> None:
     model = random_model(quality=QualityModel(linear={"difference": 1000.0}))
     adaptive = VideoSegmenter(model, policy=AdaptivePolicy(99.9, 1, 50))
-    sequence = images(4)
+    sequence = moving_images(4)
     steps = [adaptive.step(image) for image in sequence]
     assert [step.reason for step in steps] == ["first", "quality", "quality", "quality"]
     per_frame = VideoSegmenter(model, 1)
@@ -178,14 +172,14 @@ def test_frame_judged_too_bad_is_a_keyframe_after_all() -> None:
 def test_cut_is_a_keyframe_in_the_same_frame_under_every_policy() -> None:
     sees_cuts = QualityModel(cut={"difference": 1.0}, cut_bias=1.0)
     segmenter = VideoSegmenter(random_model(quality=sees_cuts), 100)
-    first, other = images(1)[0], images(1, seed=7)[0]
+    first, other = moving_images(1)[0], moving_images(1, seed=7)[0]
     reasons = [segmenter.step(image).reason for image in (first, first, other, other)]
     assert reasons == ["first", "", "cut", ""]
 
 
 def test_policy_may_be_exchanged_between_frames_and_keeps_the_age() -> None:
     segmenter = VideoSegmenter(random_model(), 100)
-    sequence = images(6)
+    sequence = moving_images(6)
     for image in sequence[:4]:
         segmenter.step(image)
     segmenter.policy = AdaptivePolicy(max_interval=5)
@@ -197,7 +191,7 @@ def test_confidence_has_the_temperature_of_its_age() -> None:
     plain = VideoSegmenter(random_model(), 10)
     # At this temperature all classes are all but equal, and floor(255 / 11) is 23.
     warm = VideoSegmenter(random_model(temperatures=(1.0, 1e6)), 10)
-    for age, image in enumerate(images(4)):
+    for age, image in enumerate(moving_images(4)):
         expected, step = plain.step(image), warm.step(image)
         np.testing.assert_array_equal(step.labels, expected.labels)
         if age == 0:
@@ -216,9 +210,9 @@ def test_change_is_the_mean_difference_on_the_grid() -> None:
 
 def test_reset_and_size_change_start_anew() -> None:
     segmenter = VideoSegmenter(random_model(), keyframe_interval=100)
-    sequence = images(3)
+    sequence = moving_images(3)
     segmenter.step(sequence[0])
-    assert segmenter.step(images(1, 80, 120)[0]).reason == "size"
+    assert segmenter.step(moving_images(1, 80, 120)[0]).reason == "size"
     segmenter.reset()
     assert segmenter.step(sequence[1]).reason == "first"
     assert segmenter.step(sequence[2], force_keyframe="cut").reason == "cut"
@@ -227,7 +221,7 @@ def test_reset_and_size_change_start_anew() -> None:
 @pytest.mark.parametrize("size", [(16, 16), (33, 47), (90, 121), (64, 200)])
 def test_any_size(size: tuple[int, int]) -> None:
     segmenter = VideoSegmenter(random_model())
-    for image in images(2, *size):
+    for image in moving_images(2, *size):
         step = segmenter.step(image)
         assert step.labels.shape == step.confidence.shape == size
         assert step.labels.dtype == step.confidence.dtype == np.uint8
@@ -246,7 +240,7 @@ def test_any_size(size: tuple[int, int]) -> None:
 )
 def test_a_bad_image_leaves_the_stream_as_it_was(image: NDArray[np.uint8]) -> None:
     segmenter = VideoSegmenter(random_model())
-    first, second = images(2)
+    first, second = moving_images(2)
     segmenter.step(first)
     with pytest.raises(ValueError, match="expected an"):
         segmenter.step(image)
@@ -256,7 +250,7 @@ def test_a_bad_image_leaves_the_stream_as_it_was(image: NDArray[np.uint8]) -> No
 def test_step_does_not_keep_or_change_the_callers_image() -> None:
     """The node hands in views of message buffers, which are reused."""
     model = random_model()
-    sequence = images(3)
+    sequence = moving_images(3)
     expected = [step.labels for step in map(VideoSegmenter(model).step, sequence)]
     segmenter = VideoSegmenter(model)
     buffer = np.empty_like(sequence[0])

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gsvnet_model.classes import CAMVID
-from gsvnet_model.visualization import colorize, draw_legend, overlay
+from gsvnet_model.visualization import colorize, draw_legend, mark_keyframe, overlay
 
 PALETTE = CAMVID.palette_array()
 
@@ -45,6 +45,17 @@ def test_legend_shows_every_class_that_fits() -> None:
     small = np.zeros((30, 40, 3), np.uint8)
     draw_legend(small, CAMVID, "keyframe")
     assert not small[28:].any()
+
+
+@pytest.mark.parametrize("size", [(360, 480), (20, 9)])
+def test_keyframe_mark_is_a_white_disc_in_the_upper_right(size: tuple[int, int]) -> None:
+    image = np.full((*size, 3), 100, np.uint8)
+    mark_keyframe(image)
+    drawn = (image != 100).any(2)
+    rows, columns = np.nonzero(drawn)
+    assert (image[drawn] == 255).all(1).any()
+    assert rows.max() <= max(9, size[0] // 10)
+    assert columns.min() >= size[1] - max(9, size[0] // 10)
 
 
 def test_wrong_arguments_say_what_is_expected() -> None:

@@ -1,0 +1,79 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""`gsvnet latency`: keyframes in the stream against keyframes beside it, at a camera's rate."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gsvnet_model.checkpoint import default_weights, load_model
+from gsvnet_model.cli.segment import add_model_options
+from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid, open_split
+from gsvnet_model.environment import describe_machine, sha256, write_json
+from gsvnet_model.latency import LatencyFigures, measure_latency
+from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser("latency", help="compare keyframes in the stream and beside it")
+    parser.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+    parser.add_argument("--rate", type=float, default=15.0, help="of the camera, Hz (%(default)g)")
+    parser.add_argument(
+        "--interval",
+        type=int,
+        default=DEFAULT_KEYFRAME_INTERVAL,
+        help="frames from one keyframe to the next (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--repetitions", type=int, default=3, help="how often the clip is played (%(default)s)"
+    )
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    add_model_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    weights = options.weights or default_weights()
+    model = load_model(weights, options.device, options.precision)
+    split = open_split(find_camvid(options.data), "val")
+    modes = measure_latency(model, split, options.rate, options.interval, options.repetitions)
+    unit = modes["blocking"].propagated_ms
+    rows = {mode: _figures(figures, unit) for mode, figures in modes.items()}
+    print(
+        f"{options.rate:g} Hz, interval {options.interval}; "
+        f"a propagated frame takes {unit:.1f} ms\n"
+    )
+    print("| keyframes | latency p50, ms | p99, ms | p99 / propagated | mIoU | mean age |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for mode, row in rows.items():
+        print(
+            f"| {mode} | {row['p50_ms']:.1f} | {row['p99_ms']:.1f} | {row['p99_ratio']:.1f} "
+            f"| {row['miou']:.1f} | {row['keyframe_age']:.1f} |"
+        )
+    if options.json:
+        write_json(
+            options.json,
+            {
+                "command": f"gsvnet latency --rate {options.rate:g} --interval {options.interval} "
+                f"--repetitions {options.repetitions}",
+                "weights": weights.name,
+                "sha256": sha256(weights),
+                "machine": describe_machine(model.device),
+                "modes": rows,
+            },
+        )
+
+
+def _figures(figures: LatencyFigures, unit_ms: float) -> dict[str, float]:
+    """Return the figures of a mode; `unit_ms` is a propagated frame of the blocking mode."""
+    return {
+        "propagated_ms": figures.propagated_ms,
+        "p50_ms": figures.latency_at(50),
+        "p95_ms": figures.latency_at(95),
+        "p99_ms": figures.latency_at(99),
+        "p99_ratio": figures.latency_at(99) / unit_ms,
+        "miou": figures.miou,
+        "keyframe_age": figures.keyframe_age,
+        "keyframe_share": figures.keyframe_share,
+    }

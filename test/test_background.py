@@ -1,0 +1,239 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Keyframes beside the stream: it never waits, and ends up where a keyframe would have led it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from models import TinyKeyframeNetwork, moving_images
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, VideoSegmenter
+from gsvnet_model.background import KeyframeWorker
+from gsvnet_model.preprocessing import Normalisation
+from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.scheduling import FixedPolicy, QualityModel
+from gsvnet_model.segmenter import PreparedFrame, step_together
+
+PATIENCE_S = 30.0
+
+# Of the module, because a model copies its networks.
+GATE = threading.Event()
+
+
+class GatedNetwork(TinyKeyframeNetwork):
+    """A keyframe network that takes as long as the test wants, and fails on black images."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        assert GATE.wait(PATIENCE_S)
+        if float(image.flatten(2).std(2).max()) < 1e-4:
+            raise RuntimeError("nothing to see")
+        return super().forward(image)
+
+
+@pytest.fixture(autouse=True)
+def open_gate() -> Iterator[None]:
+    GATE.set()
+    yield
+    GATE.set()
+
+
+@pytest.fixture
+def model() -> SegmentationModel:
+    torch.manual_seed(0)
+    return SegmentationModel(
+        GatedNetwork(CAMVID.num_classes),
+        PropagationNetwork(PropagationConfig(CAMVID.num_classes)),
+        ModelInfo("gated", CAMVID, Normalisation((1.0, 2.0, 3.0), (50.0, 50.0, 50.0))),
+    )
+
+
+@pytest.fixture
+def worker(model: SegmentationModel) -> Iterator[KeyframeWorker]:
+    worker = KeyframeWorker(model)
+    yield worker
+    GATE.set()
+    worker.close()
+
+
+def when_landed(segmenter: VideoSegmenter, image: NDArray[np.uint8]) -> PreparedFrame:
+    """Return the next frame, prepared when the keyframe beside the stream has caught up."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (prepared := segmenter.prepare(image)).landed is None:
+        assert time.monotonic() < deadline, "no keyframe landed"
+        time.sleep(0.001)
+    return prepared
+
+
+def test_stream_goes_on_and_the_keyframe_lands_where_waiting_would_have_led(
+    model: SegmentationModel, worker: KeyframeWorker
+) -> None:
+    images = moving_images(8)
+    waiting = VideoSegmenter(model, 100)
+    expected = [waiting.step(image) for image in images[3:]]
+    segmenter = VideoSegmenter(model, 3, background=worker)
+    steps = [segmenter.step(image) for image in images[:3]]
+    GATE.clear()
+    steps += [segmenter.step(image) for image in images[3:6]]
+    assert [step.is_keyframe for step in steps] == [True, *[False] * 5]
+    assert [step.keyframe_age for step in steps] == [0, 1, 2, 3, 4, 5]
+    assert [step.reason for step in steps] == ["first", "", "", "interval", "", ""]
+    assert [step.background for step in steps] == ["", "", "", *["running"] * 3]
+    GATE.set()
+    prepared = when_landed(segmenter, images[6])
+    GATE.clear()
+    ((_, landed),) = step_together([prepared])
+    assert (landed.keyframe_age, landed.is_keyframe, landed.background) == (3, False, "landed")
+    assert landed.stage_ms["background"] > 0
+    np.testing.assert_array_equal(landed.labels, expected[3].labels)
+    np.testing.assert_array_equal(landed.confidence, expected[3].confidence)
+    assert landed.disagreement == expected[3].disagreement
+    # Its third frame was due for the next keyframe, which began in its turn.
+    assert landed.reason == "interval"
+    np.testing.assert_array_equal(segmenter.step(images[7]).labels, expected[4].labels)
+
+
+def test_standing_scene_shows_the_new_labels(
+    model: SegmentationModel, worker: KeyframeWorker
+) -> None:
+    first, other = moving_images(2)
+    segmenter = VideoSegmenter(model, 2, background=worker)
+    segmenter.step(first)
+    stale = segmenter.step(other)
+    GATE.clear()
+    segmenter.step(other)
+    segmenter.step(other)
+    GATE.set()
+    ((_, landed),) = step_together([when_landed(segmenter, other)])
+    fresh = VideoSegmenter(model).step(other)
+    assert (stale.labels != fresh.labels).any()
+    np.testing.assert_array_equal(landed.labels, fresh.labels)
+
+
+def test_the_callers_image_may_change_at_once(
+    model: SegmentationModel, worker: KeyframeWorker
+) -> None:
+    images = moving_images(4)
+    segmenter = VideoSegmenter(model, 1, background=worker)
+    segmenter.step(images[0])
+    GATE.clear()
+    buffer = images[1].copy()
+    segmenter.step(buffer)
+    buffer[:] = 0
+    GATE.set()
+    ((_, landed),) = step_together([when_landed(segmenter, images[2])])
+    waiting = VideoSegmenter(model, 100)
+    waiting.step(images[1])
+    np.testing.assert_array_equal(landed.labels, waiting.step(images[2]).labels)
+
+
+def test_what_leaves_no_labels_to_go_on_from_is_a_keyframe_at_once(
+    model: SegmentationModel, worker: KeyframeWorker
+) -> None:
+    images = moving_images(3)
+    segmenter = VideoSegmenter(model, 1, background=worker)
+    segmenter.step(images[0])
+    segmenter.step(images[1])
+    small = segmenter.step(np.ascontiguousarray(images[2][::2, ::2]))
+    assert (small.is_keyframe, small.reason, small.background) == (True, "size", "")
+    segmenter.reset()
+    again = segmenter.step(images[2], force_keyframe="gap")
+    assert (again.is_keyframe, again.reason, again.background) == (True, "gap", "")
+
+
+def test_cut_is_a_keyframe_at_once_and_ends_what_was_running() -> None:
+    torch.manual_seed(0)
+    model = SegmentationModel(
+        GatedNetwork(CAMVID.num_classes),
+        PropagationNetwork(PropagationConfig(CAMVID.num_classes)),
+        ModelInfo(
+            "gated",
+            CAMVID,
+            Normalisation((1.0, 2.0, 3.0), (50.0, 50.0, 50.0)),
+            quality=QualityModel(cut={"difference": 1.0}, cut_bias=-0.1),
+        ),
+    )
+    worker = KeyframeWorker(model)
+    images = moving_images(5)
+    segmenter = VideoSegmenter(model, 1, background=worker)
+    segmenter.step(images[0])
+    GATE.clear()
+    running = segmenter.step(images[1])
+    assert (running.reason, running.background) == ("interval", "running")
+    threading.Timer(0.2, GATE.set).start()  # the cut waits for nothing but its own keyframe
+    cut = segmenter.step(255 - images[2])
+    assert (cut.is_keyframe, cut.reason, cut.background) == (True, "cut", "")
+    worker.close()
+    assert segmenter.prepare(255 - images[3]).landed is None
+
+
+def test_callers_keyframe_replaces_the_one_that_runs(
+    model: SegmentationModel, worker: KeyframeWorker
+) -> None:
+    images = moving_images(5)
+    segmenter = VideoSegmenter(model, 2, background=worker)
+    for image in images[:2]:
+        segmenter.step(image)
+    GATE.clear()
+    assert segmenter.step(images[2]).reason == "interval"
+    forced = segmenter.step(images[3], force_keyframe="stagger")
+    assert (forced.is_keyframe, forced.reason) == (False, "stagger")
+    GATE.set()
+    ((_, landed),) = step_together([when_landed(segmenter, images[4])])
+    assert landed.keyframe_age == 1
+
+
+def test_mode_changes_between_two_frames(model: SegmentationModel, worker: KeyframeWorker) -> None:
+    images = moving_images(6)
+    segmenter = VideoSegmenter(model, 2, background=worker)
+    for image in images[:2]:
+        segmenter.step(image)
+    GATE.clear()
+    assert segmenter.step(images[2]).background == "running"
+    segmenter.background = None
+    segmenter.policy = FixedPolicy(4)
+    dropped = segmenter.step(images[3])
+    assert (dropped.is_keyframe, dropped.keyframe_age, dropped.background) == (False, 3, "")
+    GATE.set()
+    waited = segmenter.step(images[4])
+    assert (waited.is_keyframe, waited.reason) == (True, "interval")
+    segmenter.background = worker
+    assert segmenter.step(images[5]).keyframe_age == 1
+
+
+def test_failure_beside_the_stream_is_raised_in_it(
+    model: SegmentationModel, worker: KeyframeWorker
+) -> None:
+    image = moving_images(1)[0]
+    black = np.zeros_like(image)
+    segmenter = VideoSegmenter(model, 1, background=worker)
+    segmenter.step(image)
+    segmenter.step(black)
+    deadline = time.monotonic() + PATIENCE_S
+    with pytest.raises(RuntimeError, match="beside the stream failed: nothing to see"):
+        while time.monotonic() < deadline:
+            segmenter.prepare(image)
+            time.sleep(0.001)
+    segmenter.reset()
+    assert segmenter.step(image).reason == "first"
+
+
+def test_streams_share_a_worker_and_do_not_mix(
+    model: SegmentationModel, worker: KeyframeWorker
+) -> None:
+    videos = [moving_images(4, seed=seed) for seed in (0, 1)]
+    segmenters = [VideoSegmenter(model, 1, background=worker) for _ in videos]
+    for index in range(2):
+        for segmenter, video in zip(segmenters, videos, strict=True):
+            segmenter.step(video[index])
+    for segmenter, video in zip(segmenters, videos, strict=True):
+        ((_, landed),) = step_together([when_landed(segmenter, video[2])])
+        waiting = VideoSegmenter(model, 100)
+        waiting.step(video[1])
+        np.testing.assert_array_equal(landed.labels, waiting.step(video[2]).labels)
