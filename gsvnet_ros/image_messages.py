@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import subprocess
+import sys
 from functools import cache
 from typing import Any, Literal
 
@@ -35,6 +36,14 @@ _PNG_BIT_DEPTH = 24
 _JPEG_START = b"\xff\xd8"
 _JPEG_END = b"\xff\xd9"
 _JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+_TRIAL = """
+from cv_bridge import CvBridge
+from sensor_msgs.msg import Image
+image = Image(height=1, width=1, encoding="bgr8", step=3)
+image.data.frombytes(bytes(3))
+CvBridge().imgmsg_to_cv2(image, "rgb8")
+"""
 
 
 BadImageReason = Literal["bad_size", "bad_encoding", "bad_data"]
@@ -68,7 +77,7 @@ def rgb_from_image(message: Image) -> NDArray[np.uint8]:
 
     Raises:
         BadImage: for a size of zero, data of another length than `height * step`, a step
-            shorter than a row, or an encoding that cannot be read.
+            shorter than a row, an odd width of yuv422, or an encoding that cannot be read.
     """
     height, width, step = message.height, message.width, message.step
     if height == 0 or width == 0 or height * width > MAX_PIXELS:
@@ -83,14 +92,7 @@ def rgb_from_image(message: Image) -> NDArray[np.uint8]:
     bytes_per_pixel = _BYTES_PER_PIXEL.get(message.encoding)
     if bytes_per_pixel is None:
         return _rgb_from_bridge(message)
-    row_bytes = width * bytes_per_pixel
-    if step < row_bytes:
-        raise BadImage(
-            "bad_data",
-            f"expected a step of at least {row_bytes} bytes for {width} pixels of "
-            f"{message.encoding}, got {step}",
-        )
-    rows = np.frombuffer(message.data, np.uint8).reshape(height, step)[:, :row_bytes]
+    rows = _rows(message, bytes_per_pixel)
     if message.encoding == "mono16":
         return _rgb_from_mono16(rows, bool(message.is_bigendian))
     pixels = rows.reshape(height, width, bytes_per_pixel)
@@ -173,6 +175,34 @@ def _image_message(header: Header, pixels: NDArray[Any], encoding: str, step: in
     return message
 
 
+def _rows(message: Image, bytes_per_pixel: int) -> NDArray[np.uint8]:
+    """Return (H, W * bytes_per_pixel) uint8, a view of the message without its row padding.
+
+    Raises:
+        BadImage: if the step is shorter than a row.
+    """
+    row_bytes = message.width * bytes_per_pixel
+    if message.step < row_bytes:
+        raise BadImage(
+            "bad_data",
+            f"expected a step of at least {row_bytes} bytes for {message.width} pixels of "
+            f"{message.encoding}, got {message.step}",
+        )
+    return np.frombuffer(message.data, np.uint8).reshape(message.height, -1)[:, :row_bytes]
+
+
+def _without_padding(message: Image, bytes_per_pixel: int) -> Image:
+    """Return the message itself, or a copy of it where rows are padded."""
+    rows = _rows(message, bytes_per_pixel)
+    row_bytes = rows.shape[1]
+    if message.step == row_bytes:
+        return message
+    pixels = rows.reshape(message.height, message.width, bytes_per_pixel)
+    dense = _image_message(message.header, pixels, message.encoding, row_bytes)
+    dense.is_bigendian = message.is_bigendian
+    return dense
+
+
 def _rgb_from_mono16(rows: NDArray[np.uint8], is_bigendian: bool) -> NDArray[np.uint8]:
     """Read (H, 2 W) bytes as 16-bit grey and scale 0..65535 to 0..255, rounded."""
     values = np.ascontiguousarray(rows).view(">u2" if is_bigendian else "<u2")
@@ -181,31 +211,45 @@ def _rgb_from_mono16(rows: NDArray[np.uint8], is_bigendian: bool) -> NDArray[np.
 
 
 @cache
-def _bridge() -> Callable[..., Any] | str:
-    """Load cv_bridge once: its conversion, or the reason why there is none."""
-    try:
-        module = importlib.import_module("cv_bridge")
-        convert: Callable[..., Any] = module.CvBridge().imgmsg_to_cv2
-    # A cv_bridge built for another numpy raises AttributeError or SystemError, not ImportError.
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return convert
+def _bridge() -> Any:
+    """Load cv_bridge once: its CvBridge, or as a string the reason why there is none."""
+    # One that was built for another numpy crashes in its first conversion, not when imported.
+    trial = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, text=True)
+    if trial.returncode != 0:
+        error = trial.stderr.strip().rpartition("\n")[2]
+        return f"exit status {trial.returncode}: {error}"
+    return importlib.import_module("cv_bridge").CvBridge()
 
 
 def _rgb_from_bridge(message: Image) -> NDArray[np.uint8]:
-    convert = _bridge()
-    if isinstance(convert, str):
+    bridge = _bridge()
+    if isinstance(bridge, str):
         raise BadImage(
             "bad_encoding",
-            f"encoding '{message.encoding}' needs cv_bridge, which does not load ({convert}); "
-            f"install ros-<distro>-cv-bridge or publish one of {', '.join(_BYTES_PER_PIXEL)}",
+            f"encoding '{message.encoding}' needs cv_bridge, which does not run ({bridge}); "
+            "install ros-<distro>-cv-bridge and the numpy it was built for, or publish one of "
+            f"{', '.join(_BYTES_PER_PIXEL)}",
+        )
+    # Two pixels share their colour. OpenCV 4.6 writes behind an odd row, newer ones refuse it.
+    if message.encoding.startswith("yuv422") and message.width % 2:
+        raise BadImage(
+            "bad_size",
+            f"expected an even width for encoding '{message.encoding}', got {message.width}",
         )
     try:
-        converted = np.asarray(convert(message, desired_encoding="rgb8"))
+        dtype, channels = bridge.encoding_to_dtype_with_channels(message.encoding)
+        # cv_bridge shifts the rows where their padding is no whole number of pixels, that of
+        # ROS 1 wherever they are padded.
+        dense = _without_padding(message, np.dtype(dtype).itemsize * channels)
+        converted = np.asarray(bridge.imgmsg_to_cv2(dense, desired_encoding="rgb8"))
+    except BadImage:
+        raise
     # cv_bridge passes on whatever OpenCV, numpy or its compiled half raise.
     except Exception as error:
         raise BadImage(
-            "bad_encoding", f"cv_bridge cannot read encoding '{message.encoding}': {error}"
+            "bad_encoding",
+            f"expected an encoding that cv_bridge makes rgb8, got '{message.encoding}': {error}; "
+            f"publish one of {', '.join(_BYTES_PER_PIXEL)}",
         ) from error
     expected = (message.height, message.width, 3)
     if converted.shape != expected or converted.dtype != np.uint8:
