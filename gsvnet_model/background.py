@@ -27,7 +27,13 @@ from numpy.typing import NDArray
 
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import GridImage
-from gsvnet_model.stream_state import StreamState, keyframe_state, propagate_states, publish
+from gsvnet_model.stream_state import (
+    StreamState,
+    advanced,
+    keyframe_state,
+    propagate_states,
+    publish,
+)
 
 _NICE = 10
 """Of the thread: a propagated frame goes first, the keyframe takes what is left."""
@@ -137,7 +143,11 @@ class BackgroundKeyframe:
                 raise RuntimeError(
                     f"the keyframe beside the stream failed: {self._error}"
                 ) from self._error
-            return self._caught_up
+            state = self._caught_up
+        if state is not None and self._model.device.type == "cuda":
+            for tensor in (state.logits, state.reference):
+                tensor.record_stream(torch.cuda.current_stream(self._model.device))
+        return state
 
     def cancel(self) -> None:
         """Give it up; work at hand ends soon."""
@@ -169,7 +179,7 @@ class BackgroundKeyframe:
         _wait_for(first)
         logits, state = keyframe_state(self._model, image, first.image)
         # As long as nothing moves, these are finer than what the grid holds.
-        published = publish(self._model, logits, state.size, 0)
+        published = publish(self._model, logits, state.size, state.quality)
         return dataclasses.replace(state, published=published)
 
     def _go_on(self, state: StreamState) -> StreamState | None:
@@ -184,19 +194,15 @@ class BackgroundKeyframe:
             arrived = self._ahead.popleft()
         _wait_for(arrived)
         (propagated,) = propagate_states(self._model, [state], [arrived.image])
-        return dataclasses.replace(
-            state,
-            logits=propagated.logits,
-            reference=propagated.reference,
-            grey=arrived.image.grey,
-            quality=propagated.quality,
-            published=None if propagated.moved else state.published,
-        )
+        return advanced(state, propagated, arrived.image)
 
 
 def _wait_for(arrived: _Arrived) -> None:
     if arrived.ready is not None:
-        torch.cuda.current_stream().wait_event(arrived.ready)
+        own = torch.cuda.current_stream()
+        own.wait_event(arrived.ready)
+        # The memory must not be reused before this stream has read it.
+        arrived.image.normalised.record_stream(own)
 
 
 def _finish(model: SegmentationModel) -> None:

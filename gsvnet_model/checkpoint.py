@@ -137,14 +137,20 @@ def store_temperatures(path: Path, temperatures: Sequence[float]) -> None:
     _write(path, tensors, metadata)
 
 
-def store_quality(path: Path, quality: QualityModel) -> None:
+def store_quality(path: Path, quality: QualityModel, temperature_slope: float) -> None:
     """Replace the estimate of quality in a checkpoint's metadata; the tensors stay as they are.
+
+    Args:
+        path: of the checkpoint.
+        quality: the estimate.
+        temperature_slope: how the confidence follows it; see `ModelInfo`.
 
     Raises:
         ValueError: if the file is no checkpoint of this project.
     """
     metadata, tensors = _read(path)
     metadata["info"]["quality"] = dataclasses.asdict(quality)
+    metadata["info"]["temperature_slope"] = temperature_slope
     _write(path, tensors, metadata)
 
 

@@ -14,13 +14,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gsvnet_model.data.camvid import LabelledImage
-from gsvnet_model.labels import labels_and_confidence
 from gsvnet_model.metrics import ConfusionMatrix, pooled
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import grid_size, image_tensor
+from gsvnet_model.propagation import PropagationOutput
 from gsvnet_model.propagation.warp import backward_warp
 from gsvnet_model.reliability import ReliabilityHistogram
-from gsvnet_model.scheduling import held, moving_cells
+from gsvnet_model.scheduling import FrameQuality, frame_signals, held, moving_cells
+from gsvnet_model.stream_state import publish
 
 KeyframeOutput = Literal["network", "grid"]
 KEYFRAME_OUTPUTS: tuple[str, ...] = get_args(KeyframeOutput)
@@ -149,7 +150,8 @@ def count_keyframes(
     state = torch.cat([model.to_grid(logits, frames.grid) for logits in published])
     if keyframe_output == "grid":
         published = [state[number][None] for number in range(len(state))]
-    keyframes = [frames.labels(logits, age=0) for logits in published]
+    qualities = [FrameQuality() for _ in starts]
+    keyframes = [frames.labels(logits, FrameQuality()) for logits in published]
     warped_state, reference = state, frames.inputs(starts)
     for distance in range(max_interval):
         # Near the end of the sequence keyframes run out of frames to be propagated to.
@@ -164,6 +166,7 @@ def count_keyframes(
             warped_state = backward_warp(warped_state[:count], output.flow)
             # As in a stream: what stands still keeps its labels.
             moving = moving_cells(current, reference)
+            qualities = _later(qualities, model, output, current, reference, state, moving)
             state = held(moving, output.logits, state)
             reference = held(moving, current, reference)
         for number, start in enumerate(starts[:count]):
@@ -173,12 +176,32 @@ def count_keyframes(
             truth = frames.truth(target)
             propagated = warped = keyframes[number]
             if distance:
-                propagated = frames.labels(state[number][None], age=distance)
-                warped = frames.labels(warped_state[number][None], age=distance)
+                propagated = frames.labels(state[number][None], qualities[number])
+                warped = frames.labels(warped_state[number][None], qualities[number])
             result.propagated[distance].update(propagated[0], truth)
             result.reliability[distance].update(*propagated, truth)
             result.warped[distance].update(warped[0], truth)
             result.repeated[distance].update(keyframes[number][0], truth)
+
+
+def _later(
+    qualities: Sequence[FrameQuality],
+    model: SegmentationModel,
+    output: PropagationOutput,
+    current: Tensor,
+    reference: Tensor,
+    state: Tensor,
+    moving: Tensor,
+) -> list[FrameQuality]:
+    """Return the qualities of a batch of streams one step later, as far as they went on."""
+    estimate = model.info.quality
+    if not estimate.is_fitted:
+        return [quality.after(estimate, None) for quality in qualities[: len(state)]]
+    signals = frame_signals(output, current, reference, state, moving)
+    return [
+        quality.after(estimate, signals[number] if bool(moving[number].any()) else None)
+        for number, quality in enumerate(qualities[: len(state)])
+    ]
 
 
 class _Frames:
@@ -195,7 +218,7 @@ class _Frames:
         self._pairs = [sequence[index] for index in range(start, min(stop, len(sequence)))]
         height, width = self._pairs[0][1].shape
         self._size = (height, width)
-        self._info = model.info
+        self._model = model
         self.grid = grid_size(height, width, model.info.grid_stride)
         inputs = []
         for image, truth in self._pairs:
@@ -217,6 +240,8 @@ class _Frames:
         """Return the normalised grid images (N, 3, h, w) of a run of frames."""
         return self._inputs[indices.start - self._start : indices.stop - self._start]
 
-    def labels(self, logits: Tensor, age: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def labels(
+        self, logits: Tensor, quality: FrameQuality
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return what a stream publishes of (1, K, ., .) logits: labels and confidence, (H, W)."""
-        return labels_and_confidence(logits[0], *self._size, self._info.temperature_at(age))
+        return publish(self._model, logits, self._size, quality)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsvnet_model.classes import ClassTable
-from gsvnet_model.exact_batches import ExactBatches
+from gsvnet_model.cuda_graphs import CudaGraphs, ReplayedFunction
+from gsvnet_model.exact_batches import ExactBatches, Propagate
 from gsvnet_model.folding import folded
 from gsvnet_model.freed_memory import keep_freed_memory
 from gsvnet_model.preprocessing import (
@@ -44,7 +47,9 @@ class ModelInfo:
         grid_stride: image pixels per cell of the propagated state (the paper: 8).
         grid_filter: how images come to the grid.
         temperatures: what logits are divided by for the confidence, by frames since the keyframe;
-            the last one is that of all older frames..
+            the last one is that of all older frames.
+        temperature_slope: by how much the logarithm of the temperature rises with each percent
+            of estimated disagreement. `gsvnet fit-quality` fits it with the estimate.
         quality: estimate of how far propagated labels are from a keyframe's; the default sees no
             loss and no cut. `gsvnet fit-quality` fits it.
         metrics: figures measured with these weights, by name.
@@ -58,6 +63,7 @@ class ModelInfo:
     grid_stride: int = 8
     grid_filter: GridFilter = "area"
     temperatures: tuple[float, ...] = (1.0,)
+    temperature_slope: float = 0.0
     quality: QualityModel = field(default_factory=QualityModel)
     metrics: Mapping[str, float] = field(default_factory=dict)
     command: str = ""
@@ -75,9 +81,15 @@ class ModelInfo:
         if not self.temperatures or not all(value > 0 for value in self.temperatures):
             raise ValueError(f"expected temperatures above 0, got {self.temperatures}")
 
-    def temperature_at(self, age: int) -> float:
-        """Return the temperature of frames that are `age` frames after their keyframe."""
-        return self.temperatures[min(age, len(self.temperatures) - 1)]
+    def temperature_at(self, age: int, disagreement: float = 0.0) -> float:
+        """Return what the logits of a frame are divided by for its confidence.
+
+        Args:
+            age: frames since the keyframe.
+            disagreement: estimated, percent of pixels.
+        """
+        of_age = self.temperatures[min(age, len(self.temperatures) - 1)]
+        return of_age * math.exp(self.temperature_slope * disagreement)
 
 
 class SegmentationModel:
@@ -123,8 +135,14 @@ class SegmentationModel:
         self.propagation = copy.deepcopy(propagation).to(self.device)
         self.propagation.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.propagation.eval().requires_grad_(False)
-        self._propagation_inference = PropagationInference(self.propagation, precision)
-        self._batches = ExactBatches(self._propagation_inference)
+        self._segment: Callable[[Tensor], Tensor] = functools.partial(
+            _segmented, self.keyframe, info, precision
+        )
+        self._propagate: Propagate = PropagationInference(self.propagation, precision)
+        if self.device.type == "cuda":
+            self._segment = ReplayedFunction(self._segment, CudaGraphs(self.device))
+            self._propagate = ReplayedFunction(self._propagate, CudaGraphs(self.device))
+        self._batches = ExactBatches(self._propagate)
 
     @torch.inference_mode()
     def segment(self, image: Tensor) -> Tensor:
@@ -136,9 +154,7 @@ class SegmentationModel:
         Returns:
             The network's own (1, K, h, w) logits, float32.
         """
-        info = self.info
-        inputs = keyframe_image(image, info.input_scale, info.normalisation, self.precision)
-        return self.keyframe(inputs).float()  # type: ignore[no-any-return]
+        return self._segment(image)
 
     def grid_input(self, image: NDArray[np.uint8]) -> GridImage:
         """Return an (H, W, 3) uint8 RGB image on the grid, as flow and intra network take it.
@@ -171,8 +187,7 @@ class SegmentationModel:
         Returns:
             The new state and what was computed on the way.
         """
-        output: PropagationOutput = self._propagation_inference(logits, current, previous)
-        return output
+        return self._propagate(logits, current, previous)
 
     @torch.inference_mode()
     def propagate_streams(
@@ -192,3 +207,11 @@ class SegmentationModel:
             One output per stream.
         """
         return self._batches(states, current, previous)
+
+
+# No method: the model would hold what holds the model, and its memory would outlive it.
+def _segmented(
+    keyframe: nn.Module, info: ModelInfo, precision: torch.dtype, image: Tensor
+) -> Tensor:
+    inputs = keyframe_image(image, info.input_scale, info.normalisation, precision)
+    return keyframe(inputs).float()  # type: ignore[no-any-return]

@@ -36,6 +36,7 @@ def write_model_card(path: Path, weights: Path, tables: Mapping[str, str]) -> No
         ("input scale", info.input_scale),
         ("grid stride, filter", f"{info.grid_stride}, {info.grid_filter}"),
         ("temperatures by age", ", ".join(f"{value:.3g}" for value in info.temperatures)),
+        ("their logarithm, per percent of disagreement", f"{info.temperature_slope:+.4f}"),
         ("file", f"`{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB"),
         ("sha256", f"`{sha256(weights)}`"),
         ("trained by", f"`{info.command}`"),

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gsvnet_model.compiled_rows import corner_aligned, fill_rows
+from gsvnet_model.device_transfer import upload
 from gsvnet_model.preprocessing_rows import normalise_rows, sample_rows
 
 GridFilter = Literal["area", "bilinear"]
@@ -67,8 +68,7 @@ class Normalisation:
         """
         if _is_interleaved(image) and precision in _COMPILED_PRECISIONS:
             return _in_one_pass(image, None, self, precision)
-        mean = torch.tensor(self.mean, device=image.device).view(1, 3, 1, 1)
-        std = torch.tensor(self.std, device=image.device).view(1, 3, 1, 1)
+        mean, std = _on_device(self, image.device)
         return ((image.float() - mean) / std).to(precision)
 
 
@@ -92,9 +92,9 @@ class GridImage:
 def image_tensor(image: NDArray[np.uint8] | NDArray[np.float32], device: torch.device) -> Tensor:
     """Return an (H, W, 3) image as a (1, 3, H, W) tensor of its type in channels-last memory.
 
-    On the CPU the tensor is a view of the image: nothing is copied.
+    On the CPU the tensor is a view of the image: nothing is copied. See `upload`.
     """
-    return torch.from_numpy(image).to(device, non_blocking=True).permute(2, 0, 1).unsqueeze(0)
+    return upload(image, device).permute(2, 0, 1).unsqueeze(0)
 
 
 def keyframe_image(
@@ -185,6 +185,30 @@ def grid_image(
     raise ValueError(f"expected a grid filter out of {GRID_FILTERS}, got {grid_filter!r}")
 
 
+def image_on_grid(image: Tensor, grid: tuple[int, int], grid_filter: GridFilter) -> Tensor:
+    """Return what `grid_image` returns, of an image that is a tensor already, where it is.
+
+    Args:
+        image: (N, 3, H, W) uint8 RGB, any device.
+        grid: as there.
+        grid_filter: as there.
+
+    Returns:
+        (N, 3, h, w) float32 grey levels, whole ones for "area".
+
+    Convention:
+        as there.
+    """
+    pixels = image.float()
+    if grid_filter == "bilinear":
+        return F.interpolate(pixels, grid, mode="bilinear", align_corners=True)
+    rows, columns = (
+        _shares(cells, size, image.device)
+        for cells, size in zip(grid, image.shape[-2:], strict=True)
+    )
+    return (rows @ pixels @ columns.T).round()
+
+
 def _is_interleaved(image: Tensor) -> bool:
     """Return whether (N, 3, H, W) are bytes on the CPU in the order R, G, B, R, G, B, ...
 
@@ -243,6 +267,28 @@ def _in_one_pass(
     if precision == torch.bfloat16:
         values = values.view(torch.bfloat16)
     return values.view(batch, rows, columns, 3).permute(0, 3, 1, 2)
+
+
+# Kept for good: a recording on a GPU goes on reading them.
+@functools.cache
+def _on_device(normalisation: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation, (1, 3, 1, 1) each."""
+    with torch.inference_mode(False):
+        mean, std = (
+            torch.tensor(values, device=device).view(1, 3, 1, 1)
+            for values in (normalisation.mean, normalisation.std)
+        )
+    return mean, std
+
+
+@functools.lru_cache(maxsize=16)
+def _shares(cells: int, size: int, device: torch.device) -> Tensor:
+    """Return the share of each cell of an axis that each of its pixels covers, (cells, size)."""
+    edges = np.arange(cells + 1) * size / cells
+    pixels = np.arange(size)
+    covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    shares = covered.clip(0) * cells / size
+    return torch.from_numpy(shares.astype(np.float32)).to(device)
 
 
 @functools.lru_cache(maxsize=16)

@@ -24,6 +24,7 @@ from gsvnet_model.scheduling import FixedPolicy, FrameQuality, KeyframePolicy
 from gsvnet_model.stream_state import (
     PropagatedState,
     StreamState,
+    advanced,
     keyframe_state,
     propagate_states,
     publish,
@@ -53,7 +54,8 @@ class Segmentation:
             where the weights carry no estimate.
         batch_size: streams that were propagated together, this one included.
         stage_ms: milliseconds per stage: "prepare", "network" (of the whole batch), "labels";
-            when one has landed, "background", what it took beside the stream.
+            when one has landed, "background", what it took beside the stream. On a GPU nothing
+            waits for it before the labels do, whose stage then holds the network's time too.
     """
 
     labels: NDArray[np.uint8]
@@ -225,7 +227,7 @@ def step_together(
         model = batch[0].stream.model
         previous = [frame.previous for frame in batch if frame.previous is not None]
         propagated = propagate_states(model, previous, [frame.on_grid for frame in batch])
-        network_ms = _since(started, model)
+        network_ms = _since(started)
         for frame, state in zip(batch, propagated, strict=True):
             stream, quality, reason = frame.stream, state.quality, frame.reason
             if not reason and stream._running is None:
@@ -250,10 +252,8 @@ def _batches(frames: Sequence[PreparedFrame]) -> list[list[PreparedFrame]]:
     return list(batches.values())
 
 
-def _since(started: float, model: SegmentationModel) -> float:
-    """Return the milliseconds since a time on the steady clock, the device's work included."""
-    if model.device.type == "cuda":
-        torch.cuda.synchronize(model.device)  # so that the stages' times mean something
+def _since(started: float) -> float:
+    """Return the milliseconds since a time on the steady clock."""
     return 1e3 * (time.perf_counter() - started)
 
 
@@ -262,12 +262,12 @@ def _start_anew(frame: PreparedFrame, reason: str, spent_ms: float) -> Segmentat
     started = time.perf_counter()
     stream = frame.stream
     logits, state = keyframe_state(stream.model, frame.image, frame.on_grid)
-    network_ms = spent_ms + _since(started, stream.model)
+    network_ms = spent_ms + _since(started)
     labelled = time.perf_counter()
-    published = publish(stream.model, logits, state.size, 0)
+    published = publish(stream.model, logits, state.size, state.quality)
     stream._expect(None)
     stream._state = dataclasses.replace(state, published=published)
-    labels_ms = _since(labelled, stream.model)
+    labels_ms = _since(labelled)
     return _told(frame, published, state.quality, reason, 1, network_ms, labels_ms)
 
 
@@ -282,21 +282,13 @@ def _go_on(
     started = time.perf_counter()
     stream, previous, quality = frame.stream, frame.previous, propagated.quality
     assert previous is not None
-    published = None if propagated.moved else previous.published
-    if published is None:
-        published = publish(stream.model, propagated.logits, previous.size, quality.age)
-    stream._state = StreamState(
-        previous.size,
-        propagated.logits,
-        propagated.reference,
-        frame.on_grid.grey,
-        quality,
-        published,
-    )
+    state = advanced(previous, propagated, frame.on_grid)
+    published = state.published or publish(stream.model, state.logits, state.size, quality)
+    stream._state = dataclasses.replace(state, published=published)
     if reason:
         assert frame.worker is not None
         stream._expect(frame.worker.start(frame.image, frame.on_grid, reason))
-    labels_ms = _since(started, stream.model)
+    labels_ms = _since(started)
     return _told(frame, published, quality, reason, batch_size, network_ms, labels_ms)
 
 

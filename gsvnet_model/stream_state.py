@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -82,7 +83,7 @@ def keyframe_state(
 
 
 def publish(
-    model: SegmentationModel, logits: Tensor, size: tuple[int, int], age: int
+    model: SegmentationModel, logits: Tensor, size: tuple[int, int], quality: FrameQuality
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return labels and confidence, (H, W) uint8 and read-only, of (1, K, ., .) logits.
 
@@ -90,12 +91,25 @@ def publish(
         model: the weights.
         logits: of a keyframe or on the grid.
         size: (H, W).
-        age: frames since the keyframe.
+        quality: of the labels; the confidence follows it.
     """
-    arrays = labels_and_confidence(logits[0], *size, model.info.temperature_at(age))
+    temperature = model.info.temperature_at(quality.age, quality.disagreement)
+    arrays = labels_and_confidence(logits[0], *size, temperature)
     for array in arrays:
         array.setflags(write=False)
     return arrays
+
+
+def advanced(state: StreamState, propagated: PropagatedState, image: GridImage) -> StreamState:
+    """Return the state at the next frame; not published, unless nothing moved."""
+    return StreamState(
+        state.size,
+        propagated.logits,
+        propagated.reference,
+        image.grey,
+        propagated.quality,
+        None if propagated.moved else state.published,
+    )
 
 
 def propagate_states(
@@ -118,7 +132,8 @@ def propagate_states(
         moving_cells(image.normalised, state.reference)
         for state, image in zip(states, images, strict=True)
     ]
-    moved = [bool(cells.any()) for cells in moving]
+    # In one transfer: each one waits for the device.
+    moved: list[bool] = torch.stack([cells.any() for cells in moving]).tolist()
     alive = [index for index, moves in enumerate(moved) if moves]
     outputs = dict(
         zip(

@@ -273,7 +273,8 @@ class Settings:
     frames_max_gap: float = _parameter(
         "frames.max_gap",
         1.0,
-        "A longer gap between two stamps forgets the temporal state, in s; 0 allows any gap.",
+        "A longer gap between two stamps forgets the temporal state, in s; 0 allows any gap. Where "
+        "a blocking keyframe takes longer than this, every frame is one.",
         limits=(0.0, 3600.0),
     )
     output_width: int = _parameter(

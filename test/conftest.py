@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 import rclpy
 import torch
@@ -20,6 +21,7 @@ from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.street_drive import StreetDrive
 from gsvnet_ros.benchmark.nodes import start_node
 from gsvnet_ros.processes import LoggedProcess
 
@@ -40,6 +42,22 @@ def weights_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     info = ModelInfo("swiftnet_r18", CAMVID, Normalisation.swiftnet())
     save_model(path, keyframe, propagation, info, torch.float16)
     return path
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in CamVid's layout: a clip of a rendered street."""
+    root = tmp_path_factory.mktemp("camvid")
+    drive = StreetDrive(7, 96, 128)
+    (root / "train" / "images").mkdir(parents=True)
+    for kind in ("images", "labels"):
+        (root / "val" / kind).mkdir(parents=True)
+    for index in range(4):
+        frame = drive.frame(index)
+        image = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(root / "val" / "images" / f"{index:03d}.png"), image)
+        cv2.imwrite(str(root / "val" / "labels" / f"{index:03d}.png"), frame.labels)
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -17,11 +17,13 @@ from torch import nn
 
 from gsvnet_model import VideoSegmenter
 from gsvnet_model.benchmark import runtimes
+from gsvnet_model.benchmark.device_resident import DeviceStream, time_device_resident
 from gsvnet_model.benchmark.published_arrangement import PublishedArrangement
-from gsvnet_model.benchmark.timing import boundary_share
+from gsvnet_model.benchmark.report import WorkloadFigures, report
+from gsvnet_model.benchmark.timing import FrameFigures, boundary_share
 from gsvnet_model.benchmark.workload import Workload
 from gsvnet_model.cli import main
-from gsvnet_model.preprocessing import image_tensor
+from gsvnet_model.preprocessing import GridFilter, grid_image, image_on_grid, image_tensor
 
 
 def images(count: int, height: int = 96, width: int = 128) -> list[NDArray[np.uint8]]:
@@ -78,6 +80,50 @@ def test_boundary_share() -> None:
     assert boundary_share(labels, 8) == pytest.approx(1 / 4)
 
 
+@pytest.mark.parametrize("grid_filter", ["area", "bilinear"])
+@pytest.mark.parametrize("size", [(96, 128), (101, 131), (17, 200)])
+def test_images_come_to_the_grid_as_on_the_host(
+    grid_filter: GridFilter, size: tuple[int, int]
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    grid = (size[0] // 8, size[1] // 8)
+    there = image_on_grid(image_tensor(image, torch.device("cpu")), grid, grid_filter)
+    here = grid_image(image, grid, grid_filter).astype(np.float32)
+    difference = np.abs(there[0].permute(1, 2, 0).numpy() - here)
+    if grid_filter == "area":  # halves are rounded either way
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 0.02
+    else:
+        assert difference.max() < 1e-3
+
+
+@pytest.mark.parametrize("interval", [1, 3])
+def test_a_stream_on_the_device_labels_as_the_stream_does(interval: int) -> None:
+    model = random_model(temperatures=(1.0, 3.0, 1.5))
+    stream, resident = VideoSegmenter(model, interval), DeviceStream(model, interval)
+    for image in images(6):
+        step = stream.step(image)
+        labels, confidence = resident.step(image_tensor(image, model.device)).numpy()
+        assert (labels == step.labels).mean() > 0.999
+        assert np.abs(confidence.astype(int) - step.confidence).mean() < 0.1
+
+
+def test_times_on_the_device() -> None:
+    frames = images(3)
+    figures = time_device_resident(random_model(), frames, [3], repetitions=2)
+    assert set(figures.frames_per_s) == {1, 3}
+    assert figures.frames["keyframe"].samples == 2
+    assert figures.frames["propagated"].samples == 4
+    keyframe, propagated = (figures.frames[kind] for kind in ("keyframe", "propagated"))
+    assert 0 < keyframe.median_ms <= keyframe.p95_ms
+    timing = FrameFigures({}, {}, {}, {}, {}, 0.0)
+    result = WorkloadFigures("128x96", 11, 1.0, timing, figures, [], None, [])
+    table = [line.split(" | ") for line in report([result]).splitlines() if "128x96" in line]
+    assert [row[1] for row in table] == ["keyframe", "propagated", "interval 1", "interval 3"]
+    assert table[1][2] == f"{propagated.median_ms:.3f}"
+    assert table[3][4] == f"{figures.frames_per_s[3]:.1f} |"
+
+
 def test_command(
     weights_path: Path,
     tmp_path: Path,
@@ -105,6 +151,7 @@ def test_command(
     assert set(result["timing"]["speedup"]) == {"keyframe", "propagated"}
     assert [entry["streams"] for entry in result["streams"]] == [2]
     assert result["memory"]["peak_mb"] > 0
+    assert (result["device_resident"] is None) == (not torch.cuda.is_available())
 
 
 def test_runtimes(weights_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

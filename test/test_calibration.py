@@ -9,16 +9,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from models import random_model
+from models import moving_images, random_model
 from numpy.typing import NDArray
 
 from gsvnet_model import load_model
-from gsvnet_model.calibration import fit_temperatures
+from gsvnet_model.calibration import fit_temperature_slope, fit_temperatures
 from gsvnet_model.checkpoint import read_networks, save_model, store_temperatures
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import image_tensor
+from gsvnet_model.scheduling import QualityModel
+from gsvnet_model.stream_state import advanced, keyframe_state, propagate_states
 
+SIZE = (64, 96)
 Sequence = list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+
+
+def drawn_labels(logits: torch.Tensor, temperature: float, seed: int) -> NDArray[np.uint8]:
+    """Return labels (64, 96) drawn from the probabilities of (1, K, ., .) logits."""
+    full = torch.nn.functional.interpolate(
+        torch.softmax(logits / temperature, 1), SIZE, mode="bilinear", align_corners=True
+    )
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.multinomial(full[0].flatten(1).T, 1, generator=generator)
+    return drawn.view(SIZE).to(torch.uint8).numpy()
 
 
 def calibrated_sequence(model: SegmentationModel, true_temperature: float) -> Sequence:
@@ -26,17 +39,9 @@ def calibrated_sequence(model: SegmentationModel, true_temperature: float) -> Se
     rng = np.random.default_rng(0)
     sequence = []
     for _ in range(4):
-        image = rng.integers(0, 255, (64, 96, 3), np.uint8)
+        image = rng.integers(0, 255, (*SIZE, 3), np.uint8)
         logits = model.segment(image_tensor(image, model.device))
-        full = torch.nn.functional.interpolate(
-            torch.softmax(logits / true_temperature, 1),
-            (64, 96),
-            mode="bilinear",
-            align_corners=True,
-        )
-        flat = full[0].flatten(1).T
-        drawn = torch.multinomial(flat, 1, generator=torch.Generator().manual_seed(1))
-        sequence.append((image, drawn.view(64, 96).to(torch.uint8).numpy()))
+        sequence.append((image, drawn_labels(logits, true_temperature, seed=1)))
     return sequence
 
 
@@ -48,6 +53,33 @@ def test_temperature_of_the_data_is_found(true_temperature: float) -> None:
             parameter.mul_(12)  # confident enough for a temperature to matter
     (found,) = fit_temperatures(model, calibrated_sequence(model, true_temperature), 1)
     assert found == pytest.approx(true_temperature, rel=0.08)
+
+
+@pytest.mark.parametrize("true_slope", [-0.03, 0.0, 0.03])
+def test_slope_of_the_data_is_found(true_slope: float) -> None:
+    estimate = QualityModel(linear={"difference": 30.0})
+    model = random_model(quality=estimate)
+    with torch.no_grad():
+        for parameter in model.keyframe.parameters():
+            parameter.mul_(12)
+    # Labels drawn from what the model would say with that slope, keyframes at temperature 1.3.
+    rng = np.random.default_rng(0)
+    video: Sequence = []
+    state = None
+    for image in moving_images(8, *SIZE):
+        on_grid = model.grid_input(image)
+        if state is None:
+            logits, state = keyframe_state(model, image, on_grid)
+        else:
+            (propagated,) = propagate_states(model, [state], [on_grid])
+            state = advanced(state, propagated, on_grid)
+            logits = state.logits
+        temperature = 1.3 * np.exp(true_slope * state.quality.disagreement)
+        video.append((image, drawn_labels(logits, float(temperature), int(rng.integers(99)))))
+    assert state is not None
+    assert state.quality.disagreement > 10
+    found = fit_temperature_slope(model, [video])
+    assert found == pytest.approx(true_slope, abs=0.006)
 
 
 def test_every_age_has_its_own() -> None:

@@ -19,35 +19,29 @@ from gsvnet_model.cli import main
 from gsvnet_model.environment import sha256
 from gsvnet_model.evaluation import DistanceEvaluation, evaluate_distances
 from gsvnet_model.reliability import ReliabilityHistogram
+from gsvnet_model.scheduling import QualityModel
 from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL
 from gsvnet_model.street_drive import StreetDrive
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder in CamVid's layout: a clip of a rendered street."""
-    root = tmp_path_factory.mktemp("camvid")
-    drive = StreetDrive(7, 96, 128)
-    (root / "train" / "images").mkdir(parents=True)
-    for kind in ("images", "labels"):
-        (root / "val" / kind).mkdir(parents=True)
-    for index in range(4):
-        frame = drive.frame(index)
-        image = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(root / "val" / "images" / f"{index:03d}.png"), image)
-        cv2.imwrite(str(root / "val" / "labels" / f"{index:03d}.png"), frame.labels)
-    return root
-
-
-@pytest.fixture(scope="module")
 def outputs(
-    folder: Path, weights_path: Path, tmp_path_factory: pytest.TempPathFactory
+    clip_folder: Path, weights_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Any]]:
     """What one run writes: its folder and its figures."""
     written = tmp_path_factory.mktemp("written")
     weights = written / "copy.safetensors"
     shutil.copy(weights_path, weights)
-    arguments = ["evaluate", "--data", folder, "--weights", weights, "--max-interval", 3, "--store"]
+    arguments = [
+        "evaluate",
+        "--data",
+        clip_folder,
+        "--weights",
+        weights,
+        "--max-interval",
+        3,
+        "--store",
+    ]
     for option, name in (("json", "figures.json"), ("card", "card.md"), ("plot", "diagram.png")):
         arguments += [f"--{option}", written / name]
     assert main([str(argument) for argument in arguments]) == 0
@@ -101,8 +95,9 @@ def test_card(outputs: tuple[Path, dict[str, Any]]) -> None:
 
 
 def test_confidence_is_that_of_a_stream() -> None:
-    """Reliability counts what a stream publishes, temperature by age included."""
-    model = random_model(temperatures=(0.5, 3.0))
+    """Reliability counts what a stream publishes, temperature by age and estimate included."""
+    estimate = QualityModel(linear={"difference": 300.0})
+    model = random_model(temperatures=(0.5, 3.0), quality=estimate, temperature_slope=0.05)
     drive = StreetDrive(11, 96, 128)
     frames = [drive.frame(30 + index) for index in range(3)]
     result = evaluate_distances(model, [(frame.image, frame.labels) for frame in frames], 3)
@@ -110,6 +105,7 @@ def test_confidence_is_that_of_a_stream() -> None:
         stream = VideoSegmenter(model, 10)
         for frame in frames[2 - distance :]:
             step = stream.step(frame.image)
+        assert (step.disagreement > 5) == (distance > 0)
         expected = ReliabilityHistogram()
         expected.update(step.labels, step.confidence, frames[-1].labels)
         counted = result.reliability[distance]
@@ -124,6 +120,6 @@ def test_exception() -> None:
         DistanceEvaluation.empty(11, 0)
 
 
-def test_one_data_set_at_a_time(folder: Path) -> None:
+def test_one_data_set_at_a_time(clip_folder: Path) -> None:
     with pytest.raises(SystemExit):
-        main(["evaluate", "--data", str(folder), "--cityscapes", str(folder)])
+        main(["evaluate", "--data", str(clip_folder), "--cityscapes", str(clip_folder)])

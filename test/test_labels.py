@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from gsvnet_model import labels
 from gsvnet_model.classes import MAX_CLASSES
-from gsvnet_model.compiled_rows import compiled, corner_aligned
-from gsvnet_model.labels import labels_and_confidence
+from gsvnet_model.compiled_rows import compiled
+from gsvnet_model.labels import labels_and_confidence, labels_on_device
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Labeller = Callable[..., Arrays]
@@ -28,24 +28,21 @@ GRID: Size = (12, 20)
 IMAGE: Size = (83, 150)
 
 
-def by_bands(logits: Tensor, height: int, width: int, temperature: float = 1.0) -> Arrays:
+def by_interpolation(logits: Tensor, height: int, width: int, temperature: float = 1.0) -> Arrays:
     """Take the path of other devices with CPU tensors."""
-    return labels._by_bands(
-        logits.float(),
-        corner_aligned(logits.shape[1], height),
-        corner_aligned(logits.shape[2], width),
-        temperature,
-    )
+    found = labels_on_device(logits, height, width, temperature)
+    assert found.dtype == torch.uint8
+    return found[0].numpy(), found[1].numpy()
 
 
-@pytest.fixture(params=["compiled loop", "bands"])
+@pytest.fixture(params=["compiled loop", "interpolation"])
 def label(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Labeller]:
     """Both ways to label, made to split even small images."""
     monkeypatch.setattr(labels, "_PIXELS_PER_THREAD", 1 << 12)
-    monkeypatch.setattr(labels, "_BAND_VALUES", 1 << 14)
+    monkeypatch.setattr(labels, "_INTERPOLATED_VALUES", 1 << 16)
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
-    yield labels_and_confidence if request.param == "compiled loop" else by_bands
+    yield labels_and_confidence if request.param == "compiled loop" else by_interpolation
     torch.set_num_threads(threads)
 
 
@@ -130,7 +127,7 @@ def test_strides_and_gradients_do_not_matter(label: Labeller) -> None:
     channels_last = logits[None].contiguous(memory_format=torch.channels_last)[0]
     expected = label(logits, *IMAGE)
     for same in (channels_last, logits.clone().requires_grad_()):
-        found = labels_and_confidence(same, *IMAGE)
+        found = label(same, *IMAGE)
         np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(label(logits[:, :1].expand(-1, 6, -1), 6, 50)[0].std(0), 0)
 
@@ -239,5 +236,6 @@ def test_is_much_faster_than_interpolating_every_class() -> None:
     ],
 )
 def test_refuses(logits: Tensor, height: int, width: int, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        labels_and_confidence(logits, height, width)
+    for refuses in (labels_and_confidence, labels_on_device):
+        with pytest.raises(ValueError, match=message):
+            refuses(logits, height, width)

@@ -200,6 +200,22 @@ def test_confidence_has_the_temperature_of_its_age() -> None:
             assert np.isin(step.confidence, (22, 23)).all()
 
 
+def test_confidence_follows_the_estimate() -> None:
+    estimate = QualityModel(linear={"difference": 30.0})
+    plain = VideoSegmenter(random_model(quality=estimate), 10)
+    unsure = VideoSegmenter(random_model(quality=estimate, temperature_slope=0.1), 10)
+    sure = VideoSegmenter(random_model(quality=estimate, temperature_slope=-0.1), 10)
+    for age, image in enumerate(moving_images(4)):
+        low, middle, high = (stream.step(image) for stream in (unsure, plain, sure))
+        np.testing.assert_array_equal(low.labels, high.labels)
+        order = (low.confidence.mean(), middle.confidence.mean(), high.confidence.mean())
+        if age == 0:
+            assert order[0] == order[1] == order[2]
+        else:
+            assert low.disagreement > 1
+            assert order[0] < order[1] < order[2]
+
+
 def test_change_is_the_mean_difference_on_the_grid() -> None:
     segmenter = VideoSegmenter(random_model(), 2)
     grey = np.full((64, 96, 3), 100, np.uint8)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gsvnet_model.benchmark.device_resident import DeviceFigures
 from gsvnet_model.benchmark.memory import MemoryFigures
 from gsvnet_model.benchmark.runtimes import RuntimeFigures
 from gsvnet_model.benchmark.timing import FrameFigures, StreamFigures
@@ -21,6 +22,7 @@ class WorkloadFigures:
         classes: number of classes.
         scale: keyframe input pixels per image pixel.
         timing: of frames and throughput.
+        device_resident: of frames that come from a GPU's memory and stay there; None on the CPU.
         streams: of several streams at once, one entry per number of streams.
         memory: of one stream, if measured.
         runtimes: of the networks in other runtimes, if compared.
@@ -30,6 +32,7 @@ class WorkloadFigures:
     classes: int
     scale: float
     timing: FrameFigures
+    device_resident: DeviceFigures | None
     streams: list[StreamFigures]
     memory: MemoryFigures | None
     runtimes: list[RuntimeFigures]
@@ -43,6 +46,8 @@ class WorkloadFigures:
 def report(results: Sequence[WorkloadFigures]) -> str:
     """Return the figures as Markdown tables."""
     parts = [_frame_table(results), _throughput_table(results)]
+    if any(result.device_resident for result in results):
+        parts.append(_device_table(results))
     if any(result.streams for result in results):
         parts.append(_stream_table(results))
     if any(result.memory for result in results):
@@ -93,6 +98,19 @@ def _throughput_table(results: Sequence[WorkloadFigures]) -> str:
     ]
     header = ("workload", "interval", "frames/s", "x per-frame", "cells on a boundary")
     return markdown_table(header, rows)
+
+
+def _device_table(results: Sequence[WorkloadFigures]) -> str:
+    rows: list[tuple[object, ...]] = []
+    for result in results:
+        if result.device_resident:
+            figures = result.device_resident
+            for kind, times in figures.frames.items():
+                p95 = f"{times.p95_ms:.3f}"
+                rows.append((result.name, kind, f"{times.median_ms:.3f}", p95, ""))
+            for interval, rate in figures.frames_per_s.items():
+                rows.append((result.name, f"interval {interval}", f"{1e3 / rate:.3f}", "", rate))
+    return markdown_table(("workload", "device to device", "ms", "p95", "frames/s"), rows)
 
 
 def _stream_table(results: Sequence[WorkloadFigures]) -> str:

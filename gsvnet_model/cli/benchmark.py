@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import torch
 
+from gsvnet_model.benchmark.device_resident import time_device_resident
 from gsvnet_model.benchmark.memory import stream_memory
 from gsvnet_model.benchmark.report import WorkloadFigures, report
 from gsvnet_model.benchmark.runtimes import RUNTIMES, compare_runtimes, runtime_versions
@@ -123,6 +124,9 @@ def _measure(workload: Workload, options: argparse.Namespace) -> WorkloadFigures
         classes=workload.num_classes,
         scale=workload.scale,
         timing=timing,
+        device_resident=time_device_resident(model, images, options.intervals, options.repetitions)
+        if model.device.type == "cuda"
+        else None,
         streams=[
             time_streams(model, images, interval, count, options.repetitions)
             for count in options.streams
