@@ -24,10 +24,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import GridImage
 from gsvnet_model.stream_state import (
+    PropagatedState,
     StreamState,
     advanced,
     keyframe_state,
@@ -56,16 +58,23 @@ class KeyframeWorker:
             self._device_stream = torch.cuda.stream(torch.cuda.Stream(model.device))  # type: ignore[no-untyped-call]
 
     def start(
-        self, image: NDArray[np.uint8], on_grid: GridImage, reason: str
+        self,
+        image: NDArray[np.uint8],
+        on_grid: GridImage,
+        propagated: PropagatedState,
+        reason: str,
     ) -> BackgroundKeyframe:
         """Begin to label a frame.
 
         Args:
             image: (H, W, 3) uint8 RGB; copied.
             on_grid: the same on the grid.
+            propagated: the same as propagated in the stream.
             reason: why it is a keyframe.
         """
-        return BackgroundKeyframe(self._model, image.copy(), on_grid, reason, self._submit)
+        return BackgroundKeyframe(
+            self._model, image.copy(), on_grid, propagated, reason, self._submit
+        )
 
     def close(self) -> None:
         """Finish the frame at hand and end the thread."""
@@ -107,6 +116,7 @@ class BackgroundKeyframe:
         model: SegmentationModel,
         image: NDArray[np.uint8],
         on_grid: GridImage,
+        propagated: PropagatedState,
         reason: str,
         submit: Callable[[Callable[[], None]], None],
     ) -> None:
@@ -120,7 +130,7 @@ class BackgroundKeyframe:
         self._cancelled = False
         self._error: Exception | None = None
         first = self._arrived(on_grid)
-        submit(lambda: self._work(lambda: self._segment(image, first)))
+        submit(lambda: self._work(lambda: self._segment(image, first, propagated)))
 
     def follow(self, on_grid: GridImage) -> None:
         """Take note that the stream goes on to this frame."""
@@ -175,9 +185,11 @@ class BackgroundKeyframe:
                 self._error = error
         self.milliseconds += 1e3 * (time.perf_counter() - started)
 
-    def _segment(self, image: NDArray[np.uint8], first: _Arrived) -> StreamState:
-        _wait_for(first)
-        logits, state = keyframe_state(self._model, image, first.image)
+    def _segment(
+        self, image: NDArray[np.uint8], first: _Arrived, propagated: PropagatedState
+    ) -> StreamState:
+        _wait_for(first, propagated.logits)
+        logits, state = keyframe_state(self._model, image, first.image, propagated)
         # As long as nothing moves, these are finer than what the grid holds.
         published = publish(self._model, logits, state.size, state.quality)
         return dataclasses.replace(state, published=published)
@@ -197,12 +209,14 @@ class BackgroundKeyframe:
         return advanced(state, propagated, arrived.image)
 
 
-def _wait_for(arrived: _Arrived) -> None:
+def _wait_for(arrived: _Arrived, *others: Tensor) -> None:
+    """Let this thread's stream go on when the image, and what came with it, can be read."""
     if arrived.ready is not None:
         own = torch.cuda.current_stream()
         own.wait_event(arrived.ready)
-        # The memory must not be reused before this stream has read it.
-        arrived.image.normalised.record_stream(own)
+        for tensor in (arrived.image.normalised, *others):
+            # The memory must not be reused before this stream has read it.
+            tensor.record_stream(own)
 
 
 def _finish(model: SegmentationModel) -> None:

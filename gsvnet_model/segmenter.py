@@ -219,7 +219,9 @@ def step_together(
         Each frame with its labels as soon as they are there: the propagated frames, which are
         quick, before the keyframes.
     """
-    keyframes = [(frame, frame.reason, 0.0) for frame in frames if frame.is_keyframe]
+    keyframes: list[tuple[PreparedFrame, str, PropagatedState | None, float]] = [
+        (frame, frame.reason, None, 0.0) for frame in frames if frame.is_keyframe
+    ]
     for batch in _batches(frames):
         for frame in batch:
             frame.stream._follow(frame)
@@ -234,13 +236,13 @@ def step_together(
                 reason = stream.policy.judge(quality)
             if quality.is_cut or (reason and frame.worker is None):  # too bad to be published
                 reason = "cut" if quality.is_cut else reason
-                keyframes.append((frame, reason, network_ms / len(batch)))
+                keyframes.append((frame, reason, state, network_ms / len(batch)))
             else:
                 yield frame, _go_on(frame, state, reason, len(batch), network_ms)
     # One by one: several at once are rare, since streams are staggered, and the first would
     # wait for all of them.
-    for frame, reason, spent_ms in keyframes:
-        yield frame, _start_anew(frame, reason, spent_ms)
+    for frame, reason, rejected, spent_ms in keyframes:
+        yield frame, _start_anew(frame, reason, rejected, spent_ms)
 
 
 def _batches(frames: Sequence[PreparedFrame]) -> list[list[PreparedFrame]]:
@@ -257,11 +259,15 @@ def _since(started: float) -> float:
     return 1e3 * (time.perf_counter() - started)
 
 
-def _start_anew(frame: PreparedFrame, reason: str, spent_ms: float) -> Segmentation:
-    """Label a keyframe; `spent_ms` went into propagating it first."""
+def _start_anew(
+    frame: PreparedFrame, reason: str, propagated: PropagatedState | None, spent_ms: float
+) -> Segmentation:
+    """Label a keyframe; `spent_ms` went into propagating it first, if it was."""
     started = time.perf_counter()
     stream = frame.stream
-    logits, state = keyframe_state(stream.model, frame.image, frame.on_grid)
+    logits, state = keyframe_state(
+        stream.model, frame.image, frame.on_grid, propagated or frame.previous
+    )
     network_ms = spent_ms + _since(started)
     labelled = time.perf_counter()
     published = publish(stream.model, logits, state.size, state.quality)
@@ -287,7 +293,7 @@ def _go_on(
     stream._state = dataclasses.replace(state, published=published)
     if reason:
         assert frame.worker is not None
-        stream._expect(frame.worker.start(frame.image, frame.on_grid, reason))
+        stream._expect(frame.worker.start(frame.image, frame.on_grid, propagated, reason))
     labels_ms = _since(started)
     return _told(frame, published, quality, reason, batch_size, network_ms, labels_ms)
 

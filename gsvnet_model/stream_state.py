@@ -14,7 +14,13 @@ from torch import Tensor
 from gsvnet_model.labels import labels_and_confidence
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import GridImage, image_tensor
-from gsvnet_model.scheduling import FrameQuality, frame_signals, held, moving_cells
+from gsvnet_model.scheduling import (
+    FrameQuality,
+    frame_signals,
+    held,
+    moving_cells,
+    observed_disagreement,
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,10 @@ class PropagatedState:
 
 
 def keyframe_state(
-    model: SegmentationModel, image: NDArray[np.uint8], on_grid: GridImage
+    model: SegmentationModel,
+    image: NDArray[np.uint8],
+    on_grid: GridImage,
+    before: StreamState | PropagatedState | None = None,
 ) -> tuple[Tensor, StreamState]:
     """Run the keyframe network.
 
@@ -66,20 +75,22 @@ def keyframe_state(
         model: the weights.
         image: (H, W, 3) uint8 RGB.
         on_grid: the same on the grid.
+        before: what the stream would go on from: the frame before or, propagated, this one, which
+            then shows how good the estimate of disagreement was.
 
     Returns:
         The network's own logits (1, K, ., .), which are finer than the grid and to be published,
         and the state, not published yet.
     """
     logits = model.segment(image_tensor(image, model.device))
-    return logits, StreamState(
-        (image.shape[0], image.shape[1]),
-        model.to_grid(logits, on_grid.grey.shape[:2]),
-        on_grid.normalised,
-        on_grid.grey,
-        FrameQuality(),
-        None,
-    )
+    on_cells = model.to_grid(logits, on_grid.grey.shape[:2])
+    quality = FrameQuality()
+    if isinstance(before, PropagatedState):
+        quality = before.quality.renewed(observed_disagreement(before.logits, on_cells))
+    elif before is not None:
+        quality = before.quality.renewed()
+    size = (image.shape[0], image.shape[1])
+    return logits, StreamState(size, on_cells, on_grid.normalised, on_grid.grey, quality, None)
 
 
 def publish(

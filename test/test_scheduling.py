@@ -26,6 +26,7 @@ from gsvnet_model.scheduling import (
     frame_signals,
     held,
     moving_cells,
+    observed_disagreement,
 )
 
 MODEL = QualityModel(linear={"residual": 10.0}, root={"changed": 20.0}, cut={"residual": 1.0})
@@ -141,6 +142,61 @@ def test_quality_adds_up_and_a_standing_scene_adds_only_to_the_shortfall() -> No
     assert still.shortfall == pytest.approx(second.shortfall + second.disagreement)
 
 
+def test_saving_is_what_fresh_labels_would_be_better_by_in_eight_frames() -> None:
+    model = QualityModel(linear={"residual": 10.0})
+    first = FrameQuality().after(model, step(0.2))
+    assert first.saving == pytest.approx(2)  # as far off one frame later
+    third = first.after(model, step(0.2)).after(model, step(0.2))
+    assert third.saving == pytest.approx(6 + 4 + 2)
+    assert third.need == pytest.approx(12) == third.shortfall
+    assert third.after(model, None).saving == third.saving  # it may be a repeated frame
+    stopped = third.after(model, None).after(model, None)
+    assert stopped.saving == pytest.approx(8 * 6)
+    faster = third.after(model, step(1.8))
+    assert faster.saving < 2 * faster.disagreement
+    for _ in range(20):
+        stopped = stopped.after(model, None)
+    assert stopped.need == 0.5 * stopped.shortfall > stopped.saving
+    assert FrameQuality().after(model, None).need == 0
+
+
+def test_estimates_learn_from_keyframes_of_their_stream() -> None:
+    model = QualityModel(linear={"residual": 10.0})
+    quality = FrameQuality()
+    for _ in range(60):
+        # A camera on which twice as much is lost as on those of the fit.
+        seen = quality.after(model, step(0.1)).after(model, step(0.2))
+        quality = seen.renewed(6.0)
+    assert quality.age == quality.shortfall == 0 and not quality.sums.any()
+    learned = quality.after(model, step(0.3))
+    assert learned.disagreement == pytest.approx(6, rel=0.02)
+    assert learned.saving == pytest.approx(6, rel=0.02)  # a fresh one is as far off in one frame
+    right = FrameQuality().after(model, step(0.1)).renewed(1.0)
+    assert right.correction.factor == pytest.approx(1)
+
+
+def test_nothing_is_learned_from_cuts_stops_and_keyframes_unpropagated() -> None:
+    cut = FrameQuality().after(MODEL, step(2.0))
+    assert cut.is_cut
+    for quality, true in ((cut, 90.0), (FrameQuality().after(MODEL, None), 5.0), (cut, None)):
+        assert quality.renewed(true).correction == FrameQuality().correction
+
+
+def test_one_faulty_keyframe_does_not_spoil_the_estimates() -> None:
+    quality = FrameQuality()
+    for _ in range(100):
+        quality = quality.after(MODEL, step(0.01)).renewed(100.0)
+    assert quality.after(MODEL, step(0.1)).disagreement == pytest.approx(4.0)
+
+
+def test_observed_disagreement_is_the_share_of_cells_labelled_unlike() -> None:
+    first, second = torch.zeros(1, 3, 2, 5), torch.zeros(1, 3, 2, 5)
+    first[:, 1] = second[:, 1] = 1
+    second[0, 2, 0, :2] = 5
+    assert observed_disagreement(first, first) == 0
+    assert observed_disagreement(first, second) == pytest.approx(20)
+
+
 def test_a_cut_is_noticed_in_its_step_only() -> None:
     cut = FrameQuality().after(MODEL, step(2.0))
     assert cut.is_cut
@@ -215,8 +271,15 @@ def test_faster_motion_gets_more_keyframes_and_the_range_is_kept() -> None:
 def test_stale_labels_are_replaced_during_a_stop_and_fresh_ones_are_kept() -> None:
     found, _ = keyframes(AdaptivePolicy(92, max_interval=30), [0.16] * 7 + [0.0] * 60)
     assert found[:2] == [0, 5]
-    assert 7 < found[2] <= 13  # the state of two frames' motion goes stale
+    assert 7 < found[2] <= 9  # the state of two frames' motion goes stale
     assert found[3] == found[2] + 30
+
+
+def test_repeated_frames_are_no_stop() -> None:
+    smooth, _ = keyframes(AdaptivePolicy(92), [0.16] * 100)
+    # A camera of half the rate whose frames all come twice.
+    repeated, _ = keyframes(AdaptivePolicy(92), [0.32, 0.0] * 50)
+    assert len(repeated) <= 1.35 * len(smooth)
 
 
 @pytest.mark.parametrize("target", [12.0, 20.0, 40.0, 60.0])

@@ -13,7 +13,9 @@ from torch.nn import functional as F
 from gsvnet_model import VideoSegmenter
 from gsvnet_model.preprocessing import grid_image
 from gsvnet_model.scheduling import AdaptivePolicy, FixedPolicy, QualityModel
+from gsvnet_model.scheduling.quality import Correction
 from gsvnet_model.segmenter import step_together
+from gsvnet_model.stream_state import keyframe_state, propagate_states
 
 
 def test_schedule_and_age() -> None:
@@ -214,6 +216,30 @@ def test_confidence_follows_the_estimate() -> None:
         else:
             assert low.disagreement > 1
             assert order[0] < order[1] < order[2]
+
+
+def test_keyframes_correct_the_estimate() -> None:
+    model = random_model(quality=QualityModel(linear={"difference": 30.0}))
+    images = moving_images(3)
+    plain = VideoSegmenter(model, 100)
+    plain.step(images[0])
+    estimated = plain.step(images[1]).disagreement
+    # By hand: what the keyframe says of the labels that it replaces.
+    _, state = keyframe_state(model, images[0], model.grid_input(images[0]))
+    (propagated,) = propagate_states(model, [state], [model.grid_input(images[1])])
+    _, keyframe = keyframe_state(model, images[1], model.grid_input(images[1]), propagated)
+    unlike = (propagated.logits.argmax(1) != keyframe.logits.argmax(1)).float().mean()
+    expected = Correction().after(100 * float(unlike), estimated)
+    assert expected.factor != pytest.approx(1, abs=0.05)
+    assert keyframe.quality.correction.factor == pytest.approx(expected.factor)
+
+    corrected = VideoSegmenter(model, policy=AdaptivePolicy(threshold=100))
+    corrected.step(images[0])
+    assert corrected.step(images[1]).reason == "quality"
+    corrected.policy = FixedPolicy(100)
+    plain.step(images[1], force_keyframe="here")
+    ratio = corrected.step(images[2]).disagreement / plain.step(images[2]).disagreement
+    assert ratio == pytest.approx(expected.factor, rel=1e-4)
 
 
 def test_change_is_the_mean_difference_on_the_grid() -> None:

@@ -7,15 +7,21 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from gsvnet_model.calibration import fit_temperature_slope
 from gsvnet_model.checkpoint import default_weights, load_model, store_quality
 from gsvnet_model.cli.segment import add_model_options
 from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid, open_split
 from gsvnet_model.environment import sha256, write_json
-from gsvnet_model.scheduling_evaluation.baselines import FLOW_FEATURES
 from gsvnet_model.scheduling_evaluation.fitting import (
     agreement_of,
     cut_signals,
     fit_quality,
+)
+from gsvnet_model.scheduling_evaluation.learned_baselines import (
+    BASELINES,
+    check_has,
+    fit_baseline,
+    save_baselines,
 )
 from gsvnet_model.scheduling_evaluation.pair_table import pair_table
 from gsvnet_model.scheduling_evaluation.videos import FIT_SEED, drive_video, still_videos
@@ -37,6 +43,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--store", action="store_true", help="store the estimate in the weights file"
     )
+    parser.add_argument(
+        "--baselines",
+        type=Path,
+        metavar="FILE",
+        help="train the networks that other methods decide by and write them (safetensors)",
+    )
     add_model_options(parser)
     parser.set_defaults(run=_run)
 
@@ -44,6 +56,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _run(options: argparse.Namespace) -> None:
     weights = options.weights or default_weights()
     model = load_model(weights, options.device, options.precision)
+    if options.baselines is not None:
+        for baseline in BASELINES:
+            check_has(baseline, model)
     stills = open_split(find_camvid(options.data), "train")
     videos = [drive_video(FIT_SEED, index, _DRIVE_FRAMES) for index in range(options.drives)]
     videos += still_videos(stills, options.stills, seed=0)
@@ -53,7 +68,13 @@ def _run(options: argparse.Namespace) -> None:
     correlation, error = agreement_of(quality, tables)
     print(f"on the videos fitted to: rank correlation {correlation:.3f}, mean error {error:.1f} %")
     if options.store:
-        store_quality(weights, quality)
+        model.info = dataclasses.replace(model.info, quality=quality)
+        store_quality(weights, quality, fit_temperature_slope(model, videos))
+    if options.baselines is not None:
+        networks = {
+            baseline: fit_baseline(baseline, model, videos, tables) for baseline in BASELINES
+        }
+        save_baselines(options.baselines, networks)
     if options.json is None:
         return
     write_json(
@@ -62,7 +83,8 @@ def _run(options: argparse.Namespace) -> None:
             "command": f"gsvnet fit-quality --drives {options.drives} --stills {options.stills}",
             "weights": weights.name,
             "sha256": sha256(weights),
+            "rank_correlation": correlation,
+            "mean_error": error,
             "quality": dataclasses.asdict(quality),
-            "flow_score": dataclasses.asdict(fit_quality(tables, cuts, FLOW_FEATURES)),
         },
     )

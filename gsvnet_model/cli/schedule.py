@@ -6,11 +6,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from gsvnet_model.benchmark.timing import CLOCKS, Clock, clock_of
 from gsvnet_model.checkpoint import default_weights, load_model
 from gsvnet_model.cli.segment import add_model_options
 from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid
@@ -19,8 +21,18 @@ from gsvnet_model.model import SegmentationModel
 from gsvnet_model.scheduling import AdaptivePolicy, QualityModel
 from gsvnet_model.scheduling_evaluation.comparison import Comparison, compare
 from gsvnet_model.scheduling_evaluation.fitting import agreement_of, cut_signals
+from gsvnet_model.scheduling_evaluation.learned_baselines import (
+    Baseline,
+    PairNetwork,
+    load_baselines,
+    predicted_disagreement,
+)
 from gsvnet_model.scheduling_evaluation.pair_table import PairTable, Video, pair_table
-from gsvnet_model.scheduling_evaluation.report import comparison_table, plot_comparisons
+from gsvnet_model.scheduling_evaluation.report import (
+    comparison_table,
+    plot_comparisons,
+    summary_table,
+)
 from gsvnet_model.scheduling_evaluation.schedule import FrameCosts, run_policy
 from gsvnet_model.scheduling_evaluation.videos import (
     EVALUATION_SEED,
@@ -44,12 +56,21 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
     parser.add_argument("--quality", type=Path, required=True, help="what fit-quality wrote")
     parser.add_argument(
+        "--baselines", type=Path, metavar="FILE", help="what fit-quality wrote under that name"
+    )
+    parser.add_argument(
         "--varied", type=int, default=3, help="clips of varied motion (%(default)s)"
     )
     parser.add_argument("--drives", type=int, default=4, help="street drives (%(default)s)")
     parser.add_argument("--video", nargs="*", default=[], help="more videos, judged by agreement")
     parser.add_argument("--frames", type=int, default=100, help="of each of these (%(default)s)")
     parser.add_argument("--tables", type=Path, help="folder that keeps what was computed")
+    parser.add_argument(
+        "--clock",
+        choices=CLOCKS,
+        default=CLOCKS[0],
+        help="what frames cost; cpu for a machine that is not quiet",
+    )
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--plot", type=Path, help="file for the plot")
     add_model_options(parser)
@@ -60,16 +81,19 @@ def _run(options: argparse.Namespace) -> None:
     weights = options.weights or default_weights()
     model = load_model(weights, options.device, options.precision)
     fitted = json.loads(options.quality.read_text())
-    quality, flow = (QualityModel(**fitted[name]) for name in ("quality", "flow_score"))
+    quality = QualityModel(**fitted["quality"])
+    learned = _Learned(model, options.baselines, options.tables, sha256(weights)[:12])
     clip = clip_video(find_camvid(options.data))
     varied: list[Video] = [
         [clip[index] for index in varied_order(len(clip), seed)] for seed in range(options.varied)
     ]
-    drives = [drive_video(EVALUATION_SEED, index, _DRIVE_FRAMES) for index in range(options.drives)]
+    drives: list[Video] = [
+        drive_video(EVALUATION_SEED, index, _DRIVE_FRAMES) for index in range(options.drives)
+    ]
     # The last two become one with a cut.
     drives = [*drives[:-2], joined([video[: _DRIVE_FRAMES // 2] for video in drives[-2:]])]
     tables = _Tables(model, options.tables, sha256(weights)[:12])
-    costs = _measured_costs(model, clip)
+    costs = _measured_costs(model, clip, options.clock)
     groups: dict[str, list[Video]] = {
         "clip": [clip],
         "varied motion": varied,
@@ -84,18 +108,20 @@ def _run(options: argparse.Namespace) -> None:
             for number, video in enumerate(videos)
         ]
         pooled += own
-        comparisons[name] = compare(own, quality, flow, costs)
-        comparisons[f"{name}, perfect keyframes"] = compare(own, quality, flow, costs, exact)
+        others = learned.of(name, videos)
+        comparisons[name] = compare(own, quality, costs, None, others)
+        comparisons[f"{name}, perfect keyframes"] = compare(own, quality, costs, exact, others)
     for name in options.video:
-        own = [tables.of(Path(name).stem, unlabelled_video(name, options.frames))]
+        video = unlabelled_video(name, options.frames)
+        own = [tables.of(Path(name).stem, video)]
         pooled += own
-        comparisons[f"{name} (agreement)"] = compare(own, quality, flow, costs)
+        others = learned.of(Path(name).stem, [video])
+        comparisons[f"{Path(name).name} (agreement)"] = compare(own, quality, costs, None, others)
     correlation, error = agreement_of(quality, pooled)
     cuts = cut_signals(model, [clip, *drives], _CUTS, seed=1)
     found = int(quality.is_cut(cuts).sum())
     longest = _longest_standing(tables, clip, quality, costs)
-    table = comparison_table(comparisons)
-    print(table)
+    print(f"{comparison_table(comparisons)}\n\n{summary_table(comparisons)}")
     print(
         f"\nestimate: rank correlation {correlation:.3f}, mean error {error:.1f} % of the pixels"
         f"\ncuts noticed in the same frame: {found} of {_CUTS}"
@@ -107,22 +133,19 @@ def _run(options: argparse.Namespace) -> None:
         write_json(
             options.json,
             {
+                "command": f"gsvnet schedule --varied {options.varied} --drives {options.drives}",
                 "weights": weights.name,
                 "sha256": sha256(weights),
+                "quality": dataclasses.asdict(quality),
                 "machine": describe_machine(model.device),
+                "clock": options.clock,
                 "costs": dataclasses.asdict(costs),
                 "rank_correlation": correlation,
                 "mean_error": error,
                 "cuts_noticed": found,
                 "cuts": _CUTS,
                 "standing_intervals": longest,
-                "reached": {
-                    video: {policy: each.reached(policy) for policy in each.curves}
-                    for video, each in comparisons.items()
-                },
-                "comparisons": {
-                    video: dataclasses.asdict(each) for video, each in comparisons.items()
-                },
+                "comparisons": {video: each.figures() for video, each in comparisons.items()},
             },
         )
 
@@ -145,14 +168,52 @@ class _Tables:
         return PairTable.load(path)
 
 
-def _measured_costs(model: SegmentationModel, clip: Video) -> FrameCosts:
+class _Learned:
+    """What the methods of others predict, computed once where a folder keeps it."""
+
+    def __init__(
+        self, model: SegmentationModel, path: Path | None, folder: Path | None, weights: str
+    ) -> None:
+        self._model, self._folder = model, folder
+        self._networks: dict[Baseline, PairNetwork] = {}
+        self._key = weights
+        if path is not None:
+            self._networks = load_baselines(path, model.device)
+            self._key = f"{weights}_{sha256(path)[:12]}"
+
+    def of(self, name: str, videos: Sequence[Video]) -> dict[str, list[NDArray[np.float64]]]:
+        """Return by baseline the (T, D) predictions for videos under a name of their own."""
+        return {
+            baseline: [
+                self._prediction(baseline, network, f"{name} {number}", video)
+                for number, video in enumerate(videos)
+            ]
+            for baseline, network in self._networks.items()
+        }
+
+    def _prediction(
+        self, baseline: Baseline, network: PairNetwork, name: str, video: Video
+    ) -> NDArray[np.float64]:
+        if self._folder is None:
+            return predicted_disagreement(baseline, network, self._model, video, _DISTANCES)
+        file = f"{name} {len(video)} {baseline} {self._key}.npy".replace(" ", "_")
+        path = self._folder / file
+        if not path.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            found = predicted_disagreement(baseline, network, self._model, video, _DISTANCES)
+            np.save(path, found)
+        return np.asarray(np.load(path), np.float64)
+
+
+def _measured_costs(model: SegmentationModel, clip: Video, clock: Clock) -> FrameCosts:
     """Return the median cost of both kinds of frames."""
+    now = clock_of(clock)
     segmenter = VideoSegmenter(model, 2)
     times: dict[bool, list[float]] = {True: [], False: []}
     for image, _ in clip[: 2 * _TIMED_FRAMES]:
-        started = time.perf_counter()
+        started = now()
         is_keyframe = segmenter.step(image).is_keyframe
-        times[is_keyframe].append(1e3 * (time.perf_counter() - started))
+        times[is_keyframe].append(1e3 * (now() - started))
     return FrameCosts(float(np.median(times[True])), float(np.median(times[False])))
 
 

@@ -4,6 +4,7 @@
 from gsvnet_model.scheduling.adaptive import AdaptivePolicy
 from gsvnet_model.scheduling.budget import BudgetPolicy
 from gsvnet_model.scheduling.fixed import FixedPolicy
+from gsvnet_model.scheduling.observed import observed_disagreement
 from gsvnet_model.scheduling.policy import KeyframePolicy
 from gsvnet_model.scheduling.quality import FrameQuality, QualityModel
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
@@ -20,4 +21,5 @@ __all__ = [
     "frame_signals",
     "held",
     "moving_cells",
+    "observed_disagreement",
 ]

@@ -20,12 +20,13 @@ _USUAL_INTERVAL = 5
 class AdaptivePolicy:
     """Keyframes where they help most.
 
-    A keyframe is due when disagreement, summed over the frames since the last one, exceeds an
-    allowance. Where disagreement grows evenly with age this is the best one can do: at the
-    optimum the sum is the same for every speed, while the age and the disagreement that are
-    reached are not. It has no standstill: labels that are stale when motion ends go on adding
-    their disagreement until they are replaced, and fresh ones add nothing for as long as the
-    scene stands.
+    A keyframe is due when it would save enough: the disagreement of the labels at hand, less that
+    of its own labels, summed over the frames to come until the two are the same. Where
+    disagreement grows evenly the sum is the same for every speed at the optimum, while the age
+    and the disagreement that are reached are not. Where motion changes, a keyframe is worth more
+    before a stop than before a fast stretch. There is no standstill: labels that are stale when
+    motion ends would be for as long as the scene stands, and are replaced soon; fresh ones lose
+    nothing.
 
     Attributes:
         threshold: percent of pixels, 0..100, that should agree with a keyframe's labels just
@@ -62,7 +63,7 @@ class AdaptivePolicy:
         """Return "quality" when the allowance is used up."""
         if quality.age < self.min_interval:
             return ""
-        return "quality" if quality.shortfall > allowance(self.threshold) else ""
+        return "quality" if quality.need > allowance(self.threshold) else ""
 
     def observe(self, is_keyframe: bool, milliseconds: float) -> None:
         """Ignore what frames cost."""
@@ -78,11 +79,11 @@ class AdaptivePolicy:
 
 
 def allowance(threshold: float) -> float:
-    """Return the sum of disagreement, percent * frames, that a threshold in percent allows."""
+    """Return the need of a keyframe, percent * frames, that a threshold in percent allows."""
     # The area of the triangle under a disagreement that grows evenly.
     return 0.5 * _USUAL_INTERVAL * (100.0 - threshold)
 
 
-def threshold_of(shortfall: float) -> float:
-    """Return the threshold in percent, 0 at least, that allows a sum of disagreement."""
-    return max(0.0, 100.0 - shortfall / (0.5 * _USUAL_INTERVAL))
+def threshold_of(need: float) -> float:
+    """Return the threshold in percent, 0 at least, that allows a need."""
+    return max(0.0, 100.0 - need / (0.5 * _USUAL_INTERVAL))

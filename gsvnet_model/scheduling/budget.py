@@ -25,7 +25,7 @@ class BudgetPolicy:
     """Keeps the mean time per frame at a target.
 
     What a frame costs above or below the target is carried over as debt or savings. The allowance
-    of disagreement that `AdaptivePolicy` has fixed is steered here: it drifts until keyframes are
+    that `AdaptivePolicy` has fixed is steered here: it drifts until keyframes are
     as frequent as the target allows, and a debt raises it at once. Savings of most of a keyframe
     are spent and debts of as much paid off whatever the quality, so the mean over n frames is
     off by no more than 1.5 keyframes / n.
@@ -79,7 +79,7 @@ class BudgetPolicy:
         if math.isnan(balance) or balance <= -_BAND or self.share <= 0.0:
             return ""
         limit = math.exp(self._log_allowance - _STEER * balance)
-        return "quality" if quality.shortfall > limit else ""
+        return "quality" if quality.need > limit else ""
 
     def observe(self, is_keyframe: bool, milliseconds: float) -> None:
         """Learn what frames cost, and steer."""

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,12 @@ FEATURES = (
     "margin_drop",
 )
 """Signals that mean loss: added up since the keyframe, more of each is never a better label."""
+
+_AHEAD = np.arange(8.0)
+"""Frames of motion to come that are counted on; most stops and speeds last longer."""
+_FORGETTING = 0.1
+"""Share of what is known of a stream that one more keyframe replaces."""
+_LARGEST_FACTOR = 4.0
 
 
 @dataclass(frozen=True)
@@ -64,13 +71,9 @@ class QualityModel:
 
     def disagreement(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return percent of pixels, 0..100, of (..., S) signals summed since the keyframe."""
-        total = np.zeros(sums.shape[:-1])
-        for index, name in enumerate(SIGNAL_NAMES):
-            linear, root = self.linear.get(name, 0.0), self.root.get(name, 0.0)
-            if linear or root:
-                value = np.maximum(sums[..., index], 0)
-                total += linear * value + root * np.sqrt(value)
-        return np.minimum(total, 100.0)
+        linear, root = self._weights
+        values = np.maximum(sums, 0)
+        return np.asarray(np.minimum(values @ linear + np.sqrt(values) @ root, 100.0))
 
     def is_cut(self, signals: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return whether (..., S) signals of a step are those of a cut."""
@@ -79,10 +82,46 @@ class QualityModel:
             score += weight * log_signal(signals[..., SIGNAL_NAMES.index(name)])
         return np.asarray(score > 0)
 
+    @functools.cached_property
+    def _weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(S,) linear and root, of all signals."""
+        linear, root = (
+            np.array([weights.get(name, 0.0) for name in SIGNAL_NAMES])
+            for weights in (self.linear, self.root)
+        )
+        return linear, root
+
 
 def log_signal(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the logarithm on which cuts and fast motion lie apart best."""
     return np.asarray(np.log(np.maximum(values, 0) + 1e-3))
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What estimates have to be multiplied with in one stream.
+
+    A fit is too high for one camera and too low for another. Where a propagated frame becomes a
+    keyframe after all, both labels are there, and show by how much.
+
+    Attributes:
+        true: sum of the disagreements seen, percent; the last dozen keyframes count.
+        estimated: of those estimated for the same frames; both start alike.
+    """
+
+    true: float = 10.0
+    estimated: float = 10.0
+
+    @property
+    def factor(self) -> float:
+        """The correction; within limits, lest one camera fault lasts."""
+        return min(max(self.true / self.estimated, 1 / _LARGEST_FACTOR), _LARGEST_FACTOR)
+
+    def after(self, true: float, estimated: float) -> Correction:
+        """Return the correction one keyframe later."""
+        return Correction(
+            (1 - _FORGETTING) * self.true + true, (1 - _FORGETTING) * self.estimated + estimated
+        )
 
 
 @dataclass(frozen=True)
@@ -95,6 +134,12 @@ class FrameQuality:
         shortfall: disagreement summed over the frames since the keyframe: percent * frames.
         is_cut: whether the scene was replaced in this frame.
         sums: (S,) signals summed since the keyframe.
+        saving: what a keyframe in place of this frame would save in the frames to come until
+            its own labels were as far off, percent * frames; if motion goes on as it is, and for
+            eight frames at most.
+        recent: (S,) signals of the last step; zeros if the scene stands.
+        still: frames in a row in which nothing moved. One alone may be a repeated frame.
+        correction: of the estimates in this stream.
     """
 
     age: int = 0
@@ -102,6 +147,19 @@ class FrameQuality:
     shortfall: float = 0.0
     is_cut: bool = False
     sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(SIGNAL_NAMES)))
+    saving: float = 0.0
+    recent: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(SIGNAL_NAMES)))
+    still: int = 0
+    correction: Correction = field(default_factory=Correction)
+
+    @property
+    def need(self) -> float:
+        """How much a keyframe is needed, percent * frames.
+
+        That is what it would save. Where that is little but was lost for long, half of the loss
+        counts, so that slightly stale labels of a standing scene are replaced one day.
+        """
+        return max(self.saving, 0.5 * self.shortfall)
 
     def after(self, model: QualityModel, signals: NDArray[np.float64] | None) -> FrameQuality:
         """Return the quality one frame later.
@@ -110,16 +168,36 @@ class FrameQuality:
             model: the fitted model.
             signals: (S,) of the step; None if nothing moved and the labels were kept.
         """
-        if signals is None:
-            return replace(
-                self, age=self.age + 1, shortfall=self.shortfall + self.disagreement, is_cut=False
-            )
-        sums = self.sums + signals
-        disagreement = float(model.disagreement(sums))
+        sums, recent, still = self.sums, self.recent, self.still + 1
+        if signals is not None:
+            sums, recent, still = sums + signals, signals, 0
+        elif still > 1:
+            recent = np.zeros(len(SIGNAL_NAMES))
+        factor = self.correction.factor
+        disagreement = min(factor * float(model.disagreement(sums)), 100.0)
+        fresh = factor * model.disagreement(_AHEAD[:, None] * recent)
         return FrameQuality(
             self.age + 1,
             disagreement,
             self.shortfall + disagreement,
-            bool(model.is_cut(signals)),
+            signals is not None and bool(model.is_cut(signals)),
             sums,
+            float(np.maximum(disagreement - fresh, 0).sum()),
+            recent,
+            still,
+            self.correction,
         )
+
+    def renewed(self, true_disagreement: float | None = None) -> FrameQuality:
+        """Return the quality of a keyframe in place of this frame, or of the one after it.
+
+        Args:
+            true_disagreement: percent of pixels in which this frame's labels are unlike the
+                keyframe's, if the keyframe is of this frame.
+        """
+        correction = self.correction
+        # After a cut the labels show another scene, which says nothing about estimates.
+        if true_disagreement is not None and self.disagreement > 0 and not self.is_cut:
+            estimated = self.disagreement / correction.factor
+            correction = correction.after(true_disagreement, estimated)
+        return FrameQuality(correction=correction)

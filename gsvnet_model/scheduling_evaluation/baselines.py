@@ -5,11 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gsvnet_model.scheduling.quality import FrameQuality, QualityModel
+from gsvnet_model.scheduling.quality import FrameQuality
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES
-
-FLOW_FEATURES = ("flow", "shear", "outside")
-"""What the flow alone tells: the input of a decision network."""
 
 
 @dataclass(frozen=True)
@@ -49,23 +46,8 @@ class FrameDifferencePolicy(_ThresholdPolicy):
 
 
 @dataclass(frozen=True)
-class FlowScorePolicy(_ThresholdPolicy):
-    """An agreement learned from the flow, compared frame by frame (after DVSNet).
-
-    DVSNet regresses it with a convolutional network on features of its large flow network. Here
-    it is regressed on the flow's length, shear and border, with the fit of the quality model.
-    """
-
-    model: QualityModel
-
-    def score(self, quality: FrameQuality) -> float:
-        """Return the disagreement, percent."""
-        return float(self.model.disagreement(quality.sums))
-
-
-@dataclass(frozen=True)
 class DisagreementPolicy(_ThresholdPolicy):
-    """Our own estimate, compared frame by frame: what summing it up is good for."""
+    """An estimate compared frame by frame: another method's, or ours, to see what sums are for."""
 
     def score(self, quality: FrameQuality) -> float:
         """Return the disagreement, percent."""

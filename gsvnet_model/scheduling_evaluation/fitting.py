@@ -11,14 +11,18 @@ from numpy.typing import NDArray
 
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import image_tensor
+from gsvnet_model.scheduling.observed import observed_disagreement
 from gsvnet_model.scheduling.quality import FEATURES, QualityModel, log_signal
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
 from gsvnet_model.scheduling.stillness import moving_cells
-from gsvnet_model.scheduling_evaluation.pair_table import PairTable, Video
+from gsvnet_model.scheduling_evaluation.pair_table import PairTable, Video, disagreement
 
 _RIDGE = 1e-3
 _SWEEPS = 3000
 _LONG_AFTER = 40
+_REPLACED = 20.0
+"""Percent of the cells that a cut labels anew at least; fewer are a motion of the same scene."""
+_TRIES = 50
 _CUT_COLUMNS = [SIGNAL_NAMES.index(name) for name in FEATURES]
 
 
@@ -28,13 +32,6 @@ def summed_signals(table: PairTable) -> NDArray[np.float64]:
     for distance in range(1, table.num_distances):
         sums[distance:, distance] += sums[distance - 1 : -1, distance - 1]
     return sums
-
-
-def disagreement(table: PairTable) -> NDArray[np.float64]:
-    """Return (T, D) percent of pixels labelled unlike by a keyframe in their place."""
-    counts = table.agreement
-    same = np.trace(counts, axis1=2, axis2=3)
-    return np.asarray(100.0 - 100.0 * same / np.maximum(counts.sum((2, 3)), 1))
 
 
 def real_pairs(table: PairTable) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -147,34 +144,52 @@ def _separate(
     return weights, float(-border)
 
 
-@torch.inference_mode()
 def cut_signals(
     model: SegmentationModel, videos: Sequence[Video], count: int, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Return (count, S) signals of steps from a frame to one of another video or much later."""
+    """Return (count, S) signals of steps from a frame to one of another video or much later.
+
+    Raises:
+        ValueError: if the videos show one scene only.
+    """
     rng = np.random.default_rng(seed)
-    found = []
-    for number in range(count):
+    found: list[NDArray[np.float64]] = []
+    for _ in range(_TRIES * count):
         first, second = rng.choice(len(videos), 2, replace=False)
         video = videos[first]
-        if number % 4 == 0 and len(video) > _LONG_AFTER:
+        if len(found) % 4 == 0 and len(video) > _LONG_AFTER:
             # The same place a while later is the hardest cut to notice.
             start = int(rng.integers(len(video) - _LONG_AFTER))
             before, after = video[start][0], video[start + _LONG_AFTER][0]
         else:
             before = video[int(rng.integers(len(video)))][0]
             after = videos[second][int(rng.integers(len(videos[second])))][0]
-        found.append(step_signals(model, before, after))
-    return np.stack(found)
+        signals, replaced = step_signals(model, before, after)
+        if replaced >= _REPLACED:
+            found.append(signals)
+        if len(found) == count:
+            return np.stack(found)
+    raise ValueError(
+        f"expected videos of different scenes, got {len(found)} of {count} pairs of frames whose "
+        f"labels differ in {_REPLACED:g} % of the pixels"
+    )
 
 
+@torch.inference_mode()
 def step_signals(
     model: SegmentationModel, before: NDArray[np.uint8], after: NDArray[np.uint8]
-) -> NDArray[np.float64]:
-    """Return the (S,) signals of the step from a keyframe to an image of the same size."""
+) -> tuple[NDArray[np.float64], float]:
+    """Return what is seen of a step from a keyframe to an image of the same size.
+
+    Returns:
+        (S,) signals, and the percent of cells that a keyframe there labels unlike the first.
+    """
     previous, current = (model.grid_input(image).normalised for image in (before, after))
-    published = model.segment(image_tensor(before, model.device))
-    state = model.to_grid(published, (previous.shape[2], previous.shape[3]))
+    grid = (previous.shape[2], previous.shape[3])
+    state, wanted = (
+        model.to_grid(model.segment(image_tensor(image, model.device)), grid)
+        for image in (before, after)
+    )
     output = model.propagate(state, current, previous)
     signals = frame_signals(output, current, previous, state, moving_cells(current, previous))
-    return np.asarray(signals[0])
+    return np.asarray(signals[0]), observed_disagreement(state, wanted)

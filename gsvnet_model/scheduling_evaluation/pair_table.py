@@ -22,6 +22,7 @@ from tqdm import tqdm
 from gsvnet_model.labels import labels_and_confidence
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import grid_size, image_tensor
+from gsvnet_model.scheduling.quality import QualityModel
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
 from gsvnet_model.scheduling.stillness import held, moving_cells
 
@@ -30,6 +31,11 @@ Video: TypeAlias = Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]
 
 _TRUTH_FLOOR = 0.003
 """Share of every class in a cell of a perfect keyframe: leads come out like a network's."""
+
+_CARRIER = "changed"
+
+GIVEN = QualityModel(linear={_CARRIER: 1.0})
+"""Reads the estimates that `with_estimates` wrote."""
 
 _BATCH = 16
 """Keyframes that are propagated together."""
@@ -67,6 +73,25 @@ class PairTable:
         """Read what `save` wrote."""
         with np.load(path) as stored:
             return cls(stored["agreement"], stored["truth"], stored["signals"])
+
+
+def disagreement(table: PairTable) -> NDArray[np.float64]:
+    """Return (T, D) percent of pixels labelled unlike by a keyframe in their place."""
+    counts = table.agreement
+    same = np.trace(counts, axis1=2, axis2=3)
+    return np.asarray(100.0 - 100.0 * same / np.maximum(counts.sum((2, 3)), 1))
+
+
+def with_estimates(table: PairTable, estimates: NDArray[np.float64]) -> PairTable:
+    """Return a table whose signals tell the (T, D) estimates to `GIVEN` and nothing else.
+
+    So any estimate, and the truth, can stand in for that of the quality model.
+    """
+    signals = np.zeros(table.signals.shape, np.float32)
+    grown = signals[..., SIGNAL_NAMES.index(_CARRIER)]
+    grown[:, 1:] = estimates[:, 1:]
+    grown[1:, 2:] -= estimates[:-1, 1:-1]
+    return PairTable(table.agreement, table.truth, signals)
 
 
 @torch.inference_mode()

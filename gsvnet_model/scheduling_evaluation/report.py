@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from gsvnet_model.model_card import markdown_table
 from gsvnet_model.scheduling_evaluation.comparison import INTERVALS, Comparison
 
-_PLOTTED = ("adaptive", "budget", "frame difference", "flow score")
+_NOT_PLOTTED = ("adaptive, true disagreement", "estimate, frame by frame")
 
 
 def comparison_table(comparisons: Mapping[str, Comparison]) -> str:
@@ -21,11 +21,34 @@ def comparison_table(comparisons: Mapping[str, Comparison]) -> str:
     for video, comparison in comparisons.items():
         rows.append((video, "fixed, mIoU", *(f"{value:.1f}" for value in comparison.fixed), ""))
         rows.append((video, "best possible", *_signed(comparison.best_gain()), "1"))
+        by_agreement = comparison.gain_by_agreement()
+        reached = f"{comparison.of_best(by_agreement):.2f}"
+        rows.append((video, "best agreement", *_signed(by_agreement), reached))
         for policy in comparison.curves:
             gain = _signed(comparison.gain(policy))
             rows.append((video, policy, *gain, f"{comparison.reached(policy):.2f}"))
     shares = (f"1/{interval}" for interval in INTERVALS)
     return markdown_table(("video", "schedule", *shares, "of best gain"), rows)
+
+
+def summary_table(comparisons: Mapping[str, Comparison]) -> str:
+    """Return a Markdown table: per policy and video the share of the best gain, and the lowest."""
+    policies = list(dict.fromkeys(name for each in comparisons.values() for name in each.curves))
+    gains = {
+        "best agreement": [each.gain_by_agreement() for each in comparisons.values()],
+        **{name: [each.gain(name) for each in comparisons.values()] for name in policies},
+    }
+    rows = [
+        (
+            name,
+            *(
+                f"{each.of_best(gain):.2f} ({gain.min():+.2f})"
+                for each, gain in zip(comparisons.values(), of_videos, strict=True)
+            ),
+        )
+        for name, of_videos in gains.items()
+    ]
+    return markdown_table(("of best gain (lowest gain)", *comparisons), rows)
 
 
 def plot_comparisons(comparisons: Mapping[str, Comparison], path: Path) -> None:
@@ -36,16 +59,17 @@ def plot_comparisons(comparisons: Mapping[str, Comparison], path: Path) -> None:
         by_share, by_time = axes[0, column], axes[1, column]
         by_share.plot(comparison.shares, comparison.fixed, "k.-", label="fixed")
         by_share.plot(comparison.shares, comparison.best, "k--", label="best possible")
+        by_share.plot(comparison.shares, comparison.best_by_agreement, "k:", label="best agreement")
         by_time.plot(comparison.fixed_ms, comparison.fixed, "k.-", label="fixed")
-        lowest = min(comparison.fixed) - 1.0
-        for policy in _PLOTTED:
+        for policy, curve in comparison.curves.items():
+            if policy in _NOT_PLOTTED:
+                continue
             points = [
                 point
-                for point in comparison.curves[policy]
+                for point in curve
                 if comparison.shares[-1] <= point.share <= comparison.shares[0] * 1.2
             ]
             accuracy = [point.accuracy for point in points]
-            lowest = min([lowest, *accuracy])
             shares = [comparison.accuracy_at(policy, share) for share in comparison.shares]
             by_share.plot(comparison.shares, shares, ".-", label=policy)
             by_time.plot([point.frame_ms for point in points], accuracy, ".", label=policy)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gsvnet_model.scheduling.policy import KeyframePolicy
 from gsvnet_model.scheduling.quality import FrameQuality, QualityModel
-from gsvnet_model.scheduling_evaluation.pair_table import PairTable
+from gsvnet_model.scheduling_evaluation.pair_table import PairTable, disagreement
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,23 @@ class Schedule:
 
 
 def run_policy(
-    table: PairTable, policy: KeyframePolicy, quality_model: QualityModel, costs: FrameCosts
+    table: PairTable,
+    policy: KeyframePolicy,
+    quality_model: QualityModel,
+    costs: FrameCosts,
+    corrected: bool = True,
 ) -> Schedule:
-    """Return what a policy makes of a video; frames beyond the table's distances are keyframes."""
+    """Return what a policy makes of a video; frames beyond the table's distances are keyframes.
+
+    Args:
+        table: of the video.
+        policy: asked as a stream would.
+        quality_model: estimates the disagreement.
+        costs: of frames.
+        corrected: estimates learn from keyframes, as in a stream.
+    """
     ages = np.zeros(len(table), np.intp)
+    true = disagreement(table)
     milliseconds = np.full(len(table), costs.keyframe_ms)
     reasons = ["first"]
     policy.observe(True, costs.keyframe_ms)
@@ -65,8 +78,9 @@ def run_policy(
             reason = "cut" if quality.is_cut else policy.judge(quality)
             if reason:
                 milliseconds[frame] += costs.keyframe_ms
+                quality = quality.renewed(float(true[frame, age]) if corrected else None)
         if reason:
-            quality = FrameQuality()
+            quality = quality.renewed()
         ages[frame] = quality.age
         reasons.append(reason)
         policy.observe(bool(reason), float(milliseconds[frame]))

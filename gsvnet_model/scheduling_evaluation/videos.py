@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gsvnet_model.classes import CAMVID
-from gsvnet_model.data.camvid import LabelledImages, open_split
+from gsvnet_model.data.camvid import LabelledImage, LabelledImages, open_split
 from gsvnet_model.motion import MotionRanges, SceneRoles, collect_cutouts, moving_still
 from gsvnet_model.scheduling_evaluation.pair_table import Video
 from gsvnet_model.sources import open_source
@@ -58,7 +58,7 @@ def clip_video(data: Path) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     return [clip[index] for index in range(len(clip))]
 
 
-def drive_video(seed: int, index: int, num_frames: int) -> Video:
+def drive_video(seed: int, index: int, num_frames: int) -> list[LabelledImage]:
     """Return a street drive with exact labels: one of many speeds, rates, bends and stops.
 
     Args:
@@ -77,7 +77,7 @@ def drive_video(seed: int, index: int, num_frames: int) -> Video:
     return [(frame.image, frame.labels) for frame in frames]
 
 
-def still_videos(stills: LabelledImages, count: int, seed: int) -> list[Video]:
+def still_videos(stills: LabelledImages, count: int, seed: int) -> list[list[LabelledImage]]:
     """Return drives through labelled stills.
 
     Short ones: the guessed depth of a still carries a camera only so far.
@@ -86,7 +86,7 @@ def still_videos(stills: LabelledImages, count: int, seed: int) -> list[Video]:
     chosen = [stills[int(index)] for index in rng.choice(len(stills), count, replace=False)]
     roles = SceneRoles.of(CAMVID)
     library = collect_cutouts(chosen, roles)
-    videos: list[Video] = []
+    videos: list[list[LabelledImage]] = []
     for image, labels in chosen:
         frames = moving_still(image, labels, _STILL_FRAMES, roles, MotionRanges(), library, rng)
         videos.append([(frame.image, frame.labels) for frame in frames])
