@@ -62,7 +62,6 @@ class KeyframeWorker:
         image: NDArray[np.uint8],
         on_grid: GridImage,
         propagated: PropagatedState,
-        reason: str,
     ) -> BackgroundKeyframe:
         """Begin to label a frame.
 
@@ -70,11 +69,8 @@ class KeyframeWorker:
             image: (H, W, 3) uint8 RGB; copied.
             on_grid: the same on the grid.
             propagated: the same as propagated in the stream.
-            reason: why it is a keyframe.
         """
-        return BackgroundKeyframe(
-            self._model, image.copy(), on_grid, propagated, reason, self._submit
-        )
+        return BackgroundKeyframe(self._model, image.copy(), on_grid, propagated, self._submit)
 
     def close(self) -> None:
         """Finish the frame at hand and end the thread."""
@@ -107,7 +103,6 @@ class BackgroundKeyframe:
     """One keyframe on its way into a stream; made by `KeyframeWorker.start`.
 
     Attributes:
-        reason: why it is a keyframe.
         milliseconds: what it has cost so far.
     """
 
@@ -117,10 +112,8 @@ class BackgroundKeyframe:
         image: NDArray[np.uint8],
         on_grid: GridImage,
         propagated: PropagatedState,
-        reason: str,
         submit: Callable[[Callable[[], None]], None],
     ) -> None:
-        self.reason = reason
         self.milliseconds = 0.0
         self._model = model
         self._submit = submit
@@ -196,11 +189,12 @@ class BackgroundKeyframe:
 
     def _go_on(self, state: StreamState) -> StreamState | None:
         """Return the state one frame later; None if there is no later frame or no use for it."""
+        # Not under the lock: the stream would wait for the device as well.
+        _finish(self._model)
         with self._lock:
             if self._cancelled:
                 return None
             if not self._ahead:
-                _finish(self._model)
                 self._caught_up = state
                 return None
             arrived = self._ahead.popleft()

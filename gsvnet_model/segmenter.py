@@ -293,7 +293,7 @@ def _go_on(
     stream._state = dataclasses.replace(state, published=published)
     if reason:
         assert frame.worker is not None
-        stream._expect(frame.worker.start(frame.image, frame.on_grid, propagated, reason))
+        stream._expect(frame.worker.start(frame.image, frame.on_grid, propagated))
     labels_ms = _since(started)
     return _told(frame, published, quality, reason, batch_size, network_ms, labels_ms)
 
