@@ -42,11 +42,13 @@ class Complexity:
         size: (height, width) of the images.
         keyframe: cost of a keyframe.
         propagation: cost of a propagated frame.
+        flow: what of that is the flow network's: all that warping alone needs.
     """
 
     size: tuple[int, int]
     keyframe: NetworkCost
     propagation: NetworkCost
+    flow: NetworkCost
 
     def multiply_adds(self, interval: int) -> float:
         """Return the multiply-adds per frame, averaged over a keyframe interval."""
@@ -82,6 +84,7 @@ def measure_complexity(
         size,
         _cost(keyframe, lambda network: network(inputs)),
         _cost(propagation, lambda network: network(state, image, image)),
+        _cost(propagation.flow, lambda network: network(image, image)),
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -44,19 +44,33 @@ def weights_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def _write_street(folder: Path, frames: Iterable[int]) -> None:
+    """Write frames of a rendered street as one split of a data folder in CamVid's layout."""
+    drive = StreetDrive(7, 96, 128)
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True)
+    for index in frames:
+        frame = drive.frame(index)
+        image = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / "images" / f"{index:03d}.png"), image)
+        cv2.imwrite(str(folder / "labels" / f"{index:03d}.png"), frame.labels)
+
+
 @pytest.fixture(scope="session")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder in CamVid's layout: a clip of a rendered street."""
     root = tmp_path_factory.mktemp("camvid")
-    drive = StreetDrive(7, 96, 128)
     (root / "train" / "images").mkdir(parents=True)
-    for kind in ("images", "labels"):
-        (root / "val" / kind).mkdir(parents=True)
-    for index in range(4):
-        frame = drive.frame(index)
-        image = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(root / "val" / "images" / f"{index:03d}.png"), image)
-        cv2.imwrite(str(root / "val" / "labels" / f"{index:03d}.png"), frame.labels)
+    _write_street(root / "val", range(4))
+    return root
+
+
+@pytest.fixture(scope="session")
+def training_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in CamVid's layout: five stills of a rendered street and a clip of it."""
+    root = tmp_path_factory.mktemp("training")
+    _write_street(root / "train", range(0, 50, 10))
+    _write_street(root / "val", range(50, 56))
     return root
 
 

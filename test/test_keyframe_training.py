@@ -21,7 +21,6 @@ from gsvnet_model.data.drive_pool import load_drive_pool
 from gsvnet_model.keyframe.bisenet import BiSeNet
 from gsvnet_model.keyframe.ddrnet import DDRNet
 from gsvnet_model.keyframe.swiftnet import SwiftNet
-from gsvnet_model.street_drive import StreetDrive
 from gsvnet_model.training import keyframe as training
 from gsvnet_model.training.keyframe import (
     KeyframeRecipe,
@@ -34,22 +33,6 @@ from gsvnet_model.training.run import Run, WeightAverage
 from gsvnet_model.training.start import take_over
 
 RECIPES = Path(__file__).parent.parent / "recipes"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder in CamVid's layout, of rendered streets."""
-    folder = tmp_path_factory.mktemp("camvid")
-    drive = StreetDrive(7, 96, 128)
-    for split, indices in (("train", range(0, 40, 10)), ("val", (50, 60))):
-        for kind in ("images", "labels"):
-            (folder / split / kind).mkdir(parents=True)
-        for index in indices:
-            frame = drive.frame(index)
-            image = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
-            cv2.imwrite(str(folder / split / "images" / f"{index:03d}.png"), image)
-            cv2.imwrite(str(folder / split / "labels" / f"{index:03d}.png"), frame.labels)
-    return folder
 
 
 def recipe(iterations: int) -> KeyframeRecipe:
@@ -66,11 +49,11 @@ def recipe(iterations: int) -> KeyframeRecipe:
 
 
 def test_a_cut_run_ends_like_an_uninterrupted_one(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "_SAVE_EVERY", 3)
     device = torch.device("cpu")
-    whole = train_keyframe(recipe(6), data, tmp_path / "whole", device)
+    whole = train_keyframe(recipe(6), training_folder, tmp_path / "whole", device)
 
     class CutError(Exception):
         pass
@@ -84,16 +67,18 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
 
     monkeypatch.setattr(WeightAverage, "update", cut_after_four)
     with pytest.raises(CutError):
-        train_keyframe(recipe(6), data, tmp_path / "cut", device)
+        train_keyframe(recipe(6), training_folder, tmp_path / "cut", device)
     monkeypatch.setattr(WeightAverage, "update", update)
-    resumed = train_keyframe(recipe(6), data, tmp_path / "cut", device)
+    resumed = train_keyframe(recipe(6), training_folder, tmp_path / "cut", device)
     for name, value in whole.items():
         assert torch.allclose(value.float(), resumed[name].float(), rtol=1e-3, atol=1e-4), name
 
 
-def test_the_loss_falls(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_falls(
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(training, "_SAVE_EVERY", 6)
-    train_keyframe(recipe(48), data, tmp_path, torch.device("cpu"))
+    train_keyframe(recipe(48), training_folder, tmp_path, torch.device("cpu"))
     losses = [line["loss"] for line in Run(tmp_path).read_log()]
     assert losses[-1] < 0.8 * losses[0]
     assert (tmp_path / "curves.png").exists()
@@ -191,12 +176,41 @@ def test_auxiliary_heads_count_as_their_network_says() -> None:
     network = TwoHeads()
     arguments = (
         torch.zeros(1, 3, 8, 8), torch.zeros(1, 8, 8, dtype=torch.int64), torch.ones(4),
-        KeyframeRecipe(num_classes=4, loss_stride=2),
+        KeyframeRecipe(num_classes=4, loss_stride=2), None,
     )  # fmt: skip
     single = float(np.log(4))
     assert training._loss(network, *arguments).item() == pytest.approx(2 * single, rel=1e-4)
     network.auxiliary_weight = 0.4  # type: ignore[assignment]
     assert training._loss(network, *arguments).item() == pytest.approx(1.4 * single, rel=1e-4)
+
+
+def test_a_teacher_pulls_the_student_to_its_labels(training_folder: Path, tmp_path: Path) -> None:
+    class Sure(torch.nn.Module):
+        """Sees one class everywhere."""
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits = torch.zeros(len(images), 11, images.shape[2] // 8, images.shape[3] // 8)
+            logits[:, 4] = 20.0
+            return logits
+
+    image = torch.zeros(1, 3, 64, 64)
+
+    def belief(chosen: KeyframeRecipe, teacher: torch.nn.Module | None, folder: str) -> float:
+        state = train_keyframe(
+            chosen, training_folder, tmp_path / folder, torch.device("cpu"), teacher=teacher
+        )
+        network = SwiftNet(11)
+        network.load_state_dict(state)
+        with torch.inference_mode():
+            return float(network.eval()(image).softmax(1)[:, 4].mean())
+
+    alone = belief(recipe(8), None, "alone")
+    taught = dataclasses.replace(recipe(8), distillation=20.0)
+    assert belief(taught, Sure(), "taught") > 2 * alone
+    with pytest.raises(ValueError, match="no teacher"):
+        belief(taught, None, "neither")
+    with pytest.raises(ValueError, match="a teacher"):
+        belief(recipe(8), Sure(), "idle")
 
 
 def test_drive_pool_is_kept_until_the_renderer_changes(
@@ -238,14 +252,16 @@ def test_pasted_classes_bring_their_pixels() -> None:
     assert np.array_equal(image[..., 0] == 200, labels == 3)
 
 
-def test_data_folder_guards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+def test_data_folder_guards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, training_folder: Path
+) -> None:
     monkeypatch.delenv("GSVNET_DATA", raising=False)
     with pytest.raises(ValueError, match="GSVNET_DATA"):
         find_camvid()
     with pytest.raises(ValueError, match="train/images"):
         find_camvid(tmp_path)
-    monkeypatch.setenv("GSVNET_DATA", str(data))
-    assert find_camvid() == data
+    monkeypatch.setenv("GSVNET_DATA", str(training_folder))
+    assert find_camvid() == training_folder
     (tmp_path / "val" / "images").mkdir(parents=True)
     with pytest.raises(ValueError, match="found none"):
         open_split(tmp_path, "val")

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -21,7 +21,10 @@ from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.segmenter import VideoSegmenter
 from gsvnet_model.street_drive import StreetDrive
 from gsvnet_model.training import propagation as training
-from gsvnet_model.training.propagation import PropagationRecipe, train_propagation
+from gsvnet_model.training.propagation import train_propagation
+from gsvnet_model.training.propagation_clips import ClipBatch, load_clips
+from gsvnet_model.training.propagation_losses import clip_losses
+from gsvnet_model.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.training.recipe import read_recipe
 from gsvnet_model.training.run import Run, WeightAverage
 from gsvnet_model.training.snippets import GridGeometry, render_snippets
@@ -29,21 +32,6 @@ from gsvnet_model.training.snippets import GridGeometry, render_snippets
 RECIPES = Path(__file__).parent.parent / "recipes"
 NORMALISATION = Normalisation.swiftnet()
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder in CamVid's layout, of rendered streets."""
-    folder = tmp_path_factory.mktemp("camvid")
-    drive = StreetDrive(7, 96, 128)
-    for kind in ("images", "labels"):
-        (folder / "train" / kind).mkdir(parents=True)
-    for index in range(0, 50, 10):
-        frame = drive.frame(index)
-        image = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(folder / "train" / "images" / f"{index:03d}.png"), image)
-        cv2.imwrite(str(folder / "train" / "labels" / f"{index:03d}.png"), frame.labels)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -68,21 +56,21 @@ def recipe(**values: object) -> PropagationRecipe:
 
 
 def train(
-    chosen: PropagationRecipe, keyframe: nn.Module, data: Path, output: Path
+    chosen: PropagationRecipe, keyframe: nn.Module, training_folder: Path, output: Path
 ) -> dict[str, torch.Tensor]:
-    return train_propagation(chosen, keyframe, NORMALISATION, data, output, CPU)
+    return train_propagation(chosen, keyframe, NORMALISATION, training_folder, output, CPU)
 
 
 @pytest.mark.parametrize("cut_at", [1, 5], ids=["flow", "recursion"])
 def test_a_cut_run_ends_like_an_uninterrupted_one(
-    data: Path,
+    training_folder: Path,
     keyframe: nn.Module,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     cut_at: int,
 ) -> None:
     monkeypatch.setattr(training, "_SAVE_EVERY", 1)
-    whole = train(recipe(), keyframe, data, tmp_path / "whole")
+    whole = train(recipe(), keyframe, training_folder, tmp_path / "whole")
 
     class CutError(Exception):
         pass
@@ -97,8 +85,8 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
     with monkeypatch.context() as patch:
         patch.setattr(WeightAverage, "update", cut)
         with pytest.raises(CutError):
-            train(recipe(), keyframe, data, tmp_path / "cut")
-    resumed = train(recipe(), keyframe, data, tmp_path / "cut")
+            train(recipe(), keyframe, training_folder, tmp_path / "cut")
+    resumed = train(recipe(), keyframe, training_folder, tmp_path / "cut")
     for name, value in whole.items():
         assert torch.allclose(value.float(), resumed[name].float(), rtol=1e-3, atol=1e-4), name
     network = PropagationNetwork(recipe().network)
@@ -107,11 +95,11 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
 
 
 def test_both_losses_fall(
-    data: Path, keyframe: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    training_folder: Path, keyframe: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "_SAVE_EVERY", 10)
     chosen = recipe(still_clips=2, drive_clips=1, flow_iterations=20, iterations=20)
-    train(chosen, keyframe, data, tmp_path)
+    train(chosen, keyframe, training_folder, tmp_path)
     lines = Run(tmp_path).read_log()
     flow = [line["flow_loss"] for line in lines if "segmentation_loss" not in line]
     together = [line for line in lines if "segmentation_loss" in line]
@@ -123,13 +111,41 @@ def test_both_losses_fall(
 
 @pytest.mark.parametrize("network", [{"use_intra": False}, {"edge": "none"}], ids=str)
 def test_variants_train(
-    data: Path, keyframe: nn.Module, tmp_path: Path, network: dict[str, object]
+    training_folder: Path, keyframe: nn.Module, tmp_path: Path, network: dict[str, object]
 ) -> None:
     config = PropagationConfig(11, **network)  # type: ignore[arg-type]
     chosen = recipe(
         network=config, flow_iterations=0, iterations=1, grid_stride=4, distillation=0.1
     )
-    PropagationNetwork(config).load_state_dict(train(chosen, keyframe, data, tmp_path))
+    PropagationNetwork(config).load_state_dict(train(chosen, keyframe, training_folder, tmp_path))
+
+
+def test_distillation_weighs_distance_and_vanishes_for_the_teacher(
+    keyframe: nn.Module, tmp_path: Path
+) -> None:
+    clips = render_snippets(
+        tmp_path, moving_ramp, 1, keyframe, NORMALISATION, GridGeometry(8, "area", 1.0), "kl", CPU
+    )
+    no = np.zeros(1, np.bool_)
+    batch = load_clips(clips, np.array([0]), no, no, NORMALISATION, CPU)
+    network = PropagationNetwork(recipe().network).eval()
+    states, state = [batch.logits[0]], batch.logits[0]
+    with torch.no_grad():
+        for step in (1, 2):
+            state = network(state, batch.images[step], batch.images[step - 1]).logits
+            states.append(state)
+    weights = torch.ones(11)
+
+    def loss(teacher: list[torch.Tensor]) -> float:
+        taught = dataclasses.replace(batch, logits=torch.stack(teacher))
+        with torch.no_grad():
+            parts = clip_losses(recipe(distillation=1.0), network, taught, weights)
+        return float(parts["distillation_loss"])
+
+    other = states[0].roll(3, dims=1)
+    near, far = loss([states[0], other, states[2]]), loss([states[0], states[1], other])
+    assert loss(states) == pytest.approx(0, abs=1e-5)
+    assert far > 1.5 * near > 0
 
 
 def moving_ramp(index: int) -> tuple[MovingFrame, ...]:
@@ -156,7 +172,7 @@ def test_clips_on_the_grid(tmp_path: Path, keyframe: nn.Module, stride: int) -> 
     grid = (96 // stride, 128 // stride)
     assert len(clips) == 2
     assert clips.images.shape == (2, 3, *grid, 3)
-    assert clips.logits.shape == (2, 2, 11, *grid)
+    assert clips.logits.shape == (2, 3, 11, *grid)
     assert clips.labels.shape == (2, 3, 2 * grid[0], 2 * grid[1])
     # 127 px between the corner pixels are grid - 1 cells.
     expected = 8 * (grid[1] - 1) / 127
@@ -201,9 +217,9 @@ def test_mirrored_and_reversed_clips_stay_consistent(tmp_path: Path, keyframe: n
         tmp_path, moving_ramp, 1, keyframe, NORMALISATION, geometry, "ramp", CPU
     )
 
-    def load(mirrored: bool, backwards: bool) -> training._Batch:
+    def load(mirrored: bool, backwards: bool) -> ClipBatch:
         flags = np.array([mirrored]), np.array([backwards])
-        return training._load(clips, np.array([0]), *flags, NORMALISATION, CPU)
+        return load_clips(clips, np.array([0]), *flags, NORMALISATION, CPU)
 
     plain, mirrored, backwards = load(False, False), load(True, False), load(False, True)
     for name in ("images", "logits", "labels", "valid"):

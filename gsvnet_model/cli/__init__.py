@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from gsvnet_model.cli import (
+    ablate,
     benchmark,
     calibrate,
     evaluate,
@@ -30,6 +31,7 @@ _ADD_PARSERS = (
     latency.add_parser,
     tradeoff.add_parser,
     train.add_parser,
+    ablate.add_parser,
     import_published.add_parser,
 )
 

@@ -18,7 +18,8 @@ from gsvnet_model.model import ModelInfo
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.training.keyframe import KeyframeRecipe, train_keyframe
-from gsvnet_model.training.propagation import PropagationRecipe, train_propagation
+from gsvnet_model.training.propagation import train_propagation
+from gsvnet_model.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.training.recipe import read_recipe
 
 
@@ -33,6 +34,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         type=Path,
         help="weights of this network, or of one with the same encoder, to start from (default: "
         "from scratch)",
+    )
+    keyframe.add_argument(
+        "--teacher", type=Path, help="weights whose keyframe network the recipe distils"
     )
     propagation = kinds.add_parser("propagation", help="train propagation for frozen keyframes")
     propagation.set_defaults(run=_train_propagation)
@@ -53,7 +57,13 @@ def _train_keyframe(options: argparse.Namespace) -> None:
     if options.start is not None:
         start, _, earlier = read_networks(options.start)
         command = f"{earlier.command}; {command} --start {options.start.name}"
-    weights = train_keyframe(recipe, find_camvid(options.data), options.output, device, start)
+    teacher = None
+    if options.teacher is not None:
+        teacher, _, _ = read_networks(options.teacher)
+        command = f"{command} --teacher {options.teacher.name}"
+    weights = train_keyframe(
+        recipe, find_camvid(options.data), options.output, device, start, teacher
+    )
     network = build_keyframe_network(recipe.network, recipe.num_classes)
     network.load_state_dict(weights)
     info = ModelInfo(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import queue
 import threading
 import time
@@ -27,6 +26,8 @@ from gsvnet_model.freed_memory import keep_freed_memory
 from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.metrics import ConfusionMatrix
 from gsvnet_model.preprocessing import Normalisation
+from gsvnet_model.training.class_weights import class_weights
+from gsvnet_model.training.learning_rate import cosine_decay
 from gsvnet_model.training.run import Run, WeightAverage
 from gsvnet_model.training.start import take_over
 
@@ -62,6 +63,7 @@ class KeyframeRecipe:
         weight_decay: AdamW's, on convolution weights.
         class_balance: class weights are frequency ** -class_balance, mean 1.
         jaccard: weight of the soft Jaccard loss beside the cross entropy's 1.
+        distillation: weight of the divergence from a teacher's probabilities beside the same 1.
         loss_stride: the loss looks at every n-th row and column of the labels.
         average_decay: of the weight average that is evaluated and kept.
         seed: of initialisation and augmentation.
@@ -83,6 +85,7 @@ class KeyframeRecipe:
     weight_decay: float = 0.02
     class_balance: float = 0.3
     jaccard: float = 0.0
+    distillation: float = 0.0
     loss_stride: int = 1
     average_decay: float = 0.998
     seed: int = 1
@@ -115,7 +118,7 @@ class KeyframeRecipe:
         if iteration < self.warm_up:
             return self.learning_rate * (iteration + 1) / self.warm_up
         progress = (iteration - self.warm_up) / max(1, self.iterations - self.warm_up)
-        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+        return self.learning_rate * cosine_decay(progress)
 
 
 _SAVE_EVERY = 100
@@ -128,6 +131,7 @@ def train_keyframe(
     output: Path,
     device: torch.device,
     start_from: nn.Module | None = None,
+    teacher: nn.Module | None = None,
 ) -> dict[str, Tensor]:
     """Train a keyframe network; continue where an earlier call on the folder was cut.
 
@@ -138,13 +142,21 @@ def train_keyframe(
         device: where to train.
         start_from: a trained network of the recipe's kind, or one with the same encoder, which is
             then taken over alone; None starts from scratch.
+        teacher: a trained keyframe network of any kind whose probabilities the recipe distils;
+            given if and only if its `distillation` is above 0.
 
     Returns:
         The averaged weights (state dict, float32, CPU).
 
     Raises:
-        ValueError: if the recipe's network has nothing in common with `start_from`.
+        ValueError: if the recipe's network has nothing in common with `start_from`, or there is
+            a teacher without distillation or distillation without a teacher.
     """
+    if (teacher is not None) != (recipe.distillation > 0):
+        raise ValueError(
+            f"expected a teacher exactly where the recipe distils, got distillation "
+            f"{recipe.distillation} and {'no' if teacher is None else 'a'} teacher"
+        )
     torch.manual_seed(recipe.seed)
     if device.type == "cpu":
         keep_freed_memory()
@@ -153,6 +165,8 @@ def train_keyframe(
     if start_from is not None:
         take_over(network, start_from)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if teacher is not None:
+        teacher = teacher.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     average = WeightAverage(network, recipe.average_decay)
     optimiser = _optimiser(network, recipe)
     checkpoint = run.load()
@@ -164,7 +178,7 @@ def train_keyframe(
         average.updates = start = int(checkpoint["iteration"])
     stills = _Stills(data)
     drives = _Drives(output, recipe.drive_pool, stills.size)
-    class_weights = _class_weights(stills.labels, recipe).to(device)
+    weights = class_weights(stills.labels, recipe.num_classes, recipe.class_balance).to(device)
     normalisation = Normalisation.swiftnet()
     began, last = time.monotonic(), start
     progress = tqdm(range(start, recipe.iterations), initial=start, total=recipe.iterations)
@@ -177,7 +191,7 @@ def train_keyframe(
         inputs = normalisation.apply(torch.from_numpy(images).to(device).permute(0, 3, 1, 2))
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         target = torch.from_numpy(labels).to(device).long()
-        loss = _loss(network, inputs, target, class_weights, recipe)
+        loss = _loss(network, inputs, target, weights, recipe, teacher)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -209,8 +223,9 @@ def _loss(
     network: nn.Module,
     images: Tensor,
     labels: Tensor,
-    class_weights: Tensor,
+    weights: Tensor,
     recipe: KeyframeRecipe,
+    teacher: nn.Module | None,
 ) -> Tensor:
     labels = labels[:, :: recipe.loss_stride, :: recipe.loss_stride]
     with torch.autocast(images.device.type, torch.bfloat16):
@@ -223,11 +238,22 @@ def _loss(
     for index, logits in enumerate(outputs):
         # align_corners=True: cell i of a stride-s map is centred on pixel s*i.
         full = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=True)
-        loss = F.cross_entropy(full, labels, class_weights, ignore_index=IGNORE_INDEX)
+        loss = F.cross_entropy(full, labels, weights, ignore_index=IGNORE_INDEX)
         if index == 0 and recipe.jaccard:
             loss = loss + recipe.jaccard * soft_jaccard_loss(full, labels)
+        if index == 0 and teacher is not None:
+            loss = loss + recipe.distillation * _divergence(full, images, teacher)
         total = total + (1.0 if index == 0 else auxiliary_weight) * loss
     return total
+
+
+def _divergence(logits: Tensor, images: Tensor, teacher: nn.Module) -> Tensor:
+    """Return the mean divergence from what the teacher sees, also where no label is known."""
+    with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16):
+        seen = teacher(images)
+    size = logits.shape[-2:]
+    truth = F.interpolate(seen.float(), size, mode="bilinear", align_corners=True).softmax(1)
+    return F.kl_div(logits.log_softmax(1), truth, reduction="none").sum(1).mean()
 
 
 def soft_jaccard_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -287,15 +313,6 @@ class _Drives:
     @functools.cached_property
     def pool(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         return self._make()
-
-
-def _class_weights(labels: list[NDArray[np.uint8]], recipe: KeyframeRecipe) -> Tensor:
-    counts = np.zeros(256, np.int64)
-    for image in labels:
-        counts += np.bincount(image.ravel(), minlength=256)
-    frequency = counts[: recipe.num_classes] / counts[: recipe.num_classes].sum()
-    weights = np.maximum(frequency, 1e-5) ** -recipe.class_balance
-    return torch.from_numpy((weights / weights.mean()).astype(np.float32))
 
 
 def _batches(

@@ -57,8 +57,8 @@ class Snippets:
 
     Attributes:
         images: (S, T, h, w, 3) uint8 or float32 grey levels of RGB.
-        logits: (S, 2, K, h, w) float16, what the keyframe network says about the first and the
-            last frame: the start of a recursion that way and that, and what its end is held to.
+        logits: (S, T, K, h, w) float16, what the keyframe network says about every frame: the
+            start of a recursion this way and that, and what the frames between can be held to.
         labels: (S, T, 2 * h, 2 * w) uint8 class ids, 255 = void.
         flow: (S, T, 2, h, w) float16, (dx, dy) to the previous frame.
         valid: (S, T, h, w) bool, where that flow is known and the point was visible before.
@@ -110,7 +110,7 @@ def render_snippets(
     """
     if count < 1:
         raise ValueError(f"expected at least 1 clip, got {count}")
-    key = hashlib.sha256(repr((identity, count, geometry, normalisation)).encode())
+    key = hashlib.sha256(repr((identity, count, geometry, normalisation, _NAMES)).encode())
     for value in keyframe_network.state_dict().values():
         key.update(value.detach().float().cpu().numpy().tobytes())
     folder = folder / f"snippets_{key.hexdigest()[:12]}"
@@ -159,7 +159,7 @@ def _fill(
                 chunk, pool.map(prepare, chunk), strict=True
             ):
                 logits = _keyframe_logits(
-                    full[[0, -1]],
+                    full,
                     images.shape[1:3],
                     keyframe_network,
                     normalisation,

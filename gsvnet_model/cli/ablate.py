@@ -1,0 +1,59 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""`gsvnet ablate`: train every variant of the propagation network and compare them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from gsvnet_model.checkpoint import default_weights, read_networks
+from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid
+from gsvnet_model.device import AUTO, choose_device
+from gsvnet_model.environment import describe_machine, sha256, write_json
+from gsvnet_model.training.ablation import ablate, ablation_table
+from gsvnet_model.training.propagation_recipe import PropagationRecipe
+from gsvnet_model.training.recipe import read_recipe
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser("ablate", help="compare variants of the propagation network")
+    parser.add_argument("--recipe", type=Path, required=True, help="YAML file in recipes/")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="weights that give the keyframes and the flow network (default: the installed ones)",
+    )
+    parser.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    recipe = read_recipe(options.recipe, PropagationRecipe)
+    weights = options.weights or default_weights()
+    device = choose_device(options.device)
+    rows = list(
+        ablate(
+            recipe,
+            *read_networks(weights),
+            find_camvid(options.data),
+            options.output,
+            device,
+        )
+    )
+    print(ablation_table(rows))
+    if options.json:
+        write_json(
+            options.json,
+            {
+                "recipe": options.recipe.name,
+                "weights": weights.name,
+                "sha256": sha256(weights),
+                "machine": describe_machine(device),
+                "rows": [dataclasses.asdict(row) for row in rows],
+            },
+        )
