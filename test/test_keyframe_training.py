@@ -22,12 +22,9 @@ from gsvnet_model.keyframe.bisenet import BiSeNet
 from gsvnet_model.keyframe.ddrnet import DDRNet
 from gsvnet_model.keyframe.swiftnet import SwiftNet
 from gsvnet_model.training import keyframe as training
-from gsvnet_model.training.keyframe import (
-    KeyframeRecipe,
-    Phase,
-    soft_jaccard_loss,
-    train_keyframe,
-)
+from gsvnet_model.training.keyframe import train_keyframe
+from gsvnet_model.training.keyframe_losses import keyframe_loss, soft_jaccard_loss
+from gsvnet_model.training.keyframe_recipe import KeyframeRecipe, Phase
 from gsvnet_model.training.recipe import read_recipe
 from gsvnet_model.training.run import Run, WeightAverage
 from gsvnet_model.training.start import take_over
@@ -179,9 +176,9 @@ def test_auxiliary_heads_count_as_their_network_says() -> None:
         KeyframeRecipe(num_classes=4, loss_stride=2), None,
     )  # fmt: skip
     single = float(np.log(4))
-    assert training._loss(network, *arguments).item() == pytest.approx(2 * single, rel=1e-4)
+    assert keyframe_loss(network, *arguments).item() == pytest.approx(2 * single, rel=1e-4)
     network.auxiliary_weight = 0.4  # type: ignore[assignment]
-    assert training._loss(network, *arguments).item() == pytest.approx(1.4 * single, rel=1e-4)
+    assert keyframe_loss(network, *arguments).item() == pytest.approx(1.4 * single, rel=1e-4)
 
 
 def test_a_teacher_pulls_the_student_to_its_labels(training_folder: Path, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.training.keyframe import KeyframeRecipe, train_keyframe
+from gsvnet_model.training.keyframe import train_keyframe
+from gsvnet_model.training.keyframe_recipe import KeyframeRecipe
 from gsvnet_model.training.propagation import train_propagation
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.training.recipe import read_recipe

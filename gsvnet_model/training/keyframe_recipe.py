@@ -1,0 +1,98 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""What decides a training run of a keyframe network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gsvnet_model.data.augment import Augmentation
+from gsvnet_model.training.learning_rate import cosine_decay
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the schedule with its own crop and mix.
+
+    Attributes:
+        share: share of all iterations.
+        crop: (height, width) of the training crop, multiples of 32.
+        drive_images: how many images of a batch are rendered street drives.
+    """
+
+    share: float
+    crop: tuple[int, int]
+    drive_images: int
+
+
+@dataclass(frozen=True)
+class KeyframeRecipe:
+    """Everything that decides what a training run of a keyframe network gives.
+
+    Attributes:
+        network: name in the registry of keyframe networks.
+        num_classes: number of classes K.
+        iterations: optimiser steps.
+        batch_size: images per step.
+        drive_pool: number of rendered images to draw from.
+        phases: crops and mix over the course of training.
+        learning_rate: peak of the cosine schedule.
+        warm_up: iterations over which the learning rate rises linearly.
+        weight_decay: AdamW's, on convolution weights.
+        class_balance: class weights are frequency ** -class_balance, mean 1.
+        jaccard: weight of the soft Jaccard loss beside the cross entropy's 1.
+        distillation: weight of the divergence from a teacher's probabilities beside the same 1.
+        loss_stride: the loss looks at every n-th row and column of the labels.
+        average_decay: of the weight average that is evaluated and kept.
+        seed: of initialisation and augmentation.
+        augmentation: ranges of the random views.
+    """
+
+    network: str = "swiftnet_r18"
+    num_classes: int = 11
+    iterations: int = 3000
+    batch_size: int = 8
+    drive_pool: int = 720
+    phases: tuple[Phase, ...] = (
+        Phase(0.45, (256, 320), 0),
+        Phase(0.3, (256, 320), 2),
+        Phase(0.25, (352, 480), 2),
+    )
+    learning_rate: float = 1e-3
+    warm_up: int = 200
+    weight_decay: float = 0.02
+    class_balance: float = 0.3
+    jaccard: float = 0.0
+    distillation: float = 0.0
+    loss_stride: int = 1
+    average_decay: float = 0.998
+    seed: int = 1
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.loss_stride < 1:
+            raise ValueError(f"expected a loss_stride of at least 1, got {self.loss_stride}")
+        for phase in self.phases:
+            if not 0 <= phase.drive_images < self.batch_size:
+                raise ValueError(
+                    f"expected 0 <= drive_images < batch_size {self.batch_size}, "
+                    f"got {phase.drive_images}"
+                )
+        if abs(sum(phase.share for phase in self.phases) - 1) > 1e-6:
+            raise ValueError("expected the shares of the phases to sum to 1")
+
+    def phase_at(self, iteration: int) -> Phase:
+        """Return the part of the schedule that an iteration belongs to."""
+        passed = 0.0
+        for phase in self.phases:
+            passed += phase.share * self.iterations
+            if iteration < passed:
+                return phase
+        return self.phases[-1]
+
+    def learning_rate_at(self, iteration: int) -> float:
+        """Return the learning rate: linear warm-up, then a cosine to 1 % of the peak."""
+        if iteration < self.warm_up:
+            return self.learning_rate * (iteration + 1) / self.warm_up
+        progress = (iteration - self.warm_up) / max(1, self.iterations - self.warm_up)
+        return self.learning_rate * cosine_decay(progress)
