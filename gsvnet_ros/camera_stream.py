@@ -36,7 +36,7 @@ LOG_PERIOD_S = 5.0
 STAGGER = "stagger"
 """Reason of the one early keyframe that shifts a camera's keyframes."""
 
-_OF_THE_STREAM = ("interval", "quality", "budget", "cut", STAGGER)
+_OF_THE_STREAM = ("interval", "quality", "budget", "cut", "delay", STAGGER)
 """Reasons of keyframes in the course of a stream; with any other one it starts anew."""
 
 
@@ -189,7 +189,9 @@ class CameraStream:
             self._drop("too_old", f"its stamp is {age_s:.3f} s old")
             return None
         image = _decode(frame)
-        origin = FrameOrigin(stamp_ns(header), header.frame_id, frame.publisher, frame.source_ns)
+        origin = FrameOrigin(
+            stamp_ns(header), header.frame_id, frame.publisher, frame.source_ns, frame.before_ns
+        )
         jump = find_jump(self._origin, origin, settings.frames_max_gap)
         if jump == "out_of_order":
             self._drop("out_of_order", "it was taken and published before the last frame")
@@ -208,7 +210,7 @@ class CameraStream:
         """Return why the next frame has to be a keyframe, whatever the interval, else ""."""
         forced, self._forced_reason = self._forced_reason, ""
         reason = forced or jump
-        if reason:
+        if forced or jump not in ("", "delay"):
             self._segmenter.reset()
         elif self._frames_to_shift:
             self._frames_to_shift -= 1

@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from gsvnet_ros.camera_stream import CameraStream
 from gsvnet_ros.frame_counts import SequenceWatch
 from gsvnet_ros.frame_queue import FrameQueue, ReceivedFrame
+from gsvnet_ros.message_fields import stamp_ns
 from gsvnet_ros.parameters import Settings
 
 
@@ -47,6 +48,7 @@ class CameraSubscription:
         self._stream = stream
         self._queue = queue
         self._watch = SequenceWatch(time.time_ns())
+        self._stamp_ns: int | None = None
         namespace = f"{name}/" if name else ""
         # The compressed topic follows a remapping of the raw one, as image_transport does.
         topic = node.resolve_topic_name(f"{namespace}image")
@@ -90,10 +92,11 @@ class CameraSubscription:
         lost = self._watch.lost_before(publisher, sequence, source_ns) if sequence else 0
         self._stream.counts.receive(lost)
         self._stream.health.received(self._node.get_clock().now().nanoseconds)
+        before_ns, self._stamp_ns = self._stamp_ns, stamp_ns(message.header)
         if self.paused:
             self._stream.counts.drop("paused")
             return
-        self._queue.put(self._index, ReceivedFrame(message, publisher, source_ns))
+        self._queue.put(self._index, ReceivedFrame(message, publisher, source_ns, before_ns))
 
     def _take_camera_info(self, message: CameraInfo) -> None:
         self._stream.camera_info = message

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Jump = Literal["", "stamp_back", "gap", "frame_id", "publisher", "out_of_order"]
+Jump = Literal["", "stamp_back", "gap", "delay", "frame_id", "publisher", "out_of_order"]
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,15 @@ class FrameOrigin:
         frame_id: header frame.
         publisher: identity of the publisher, empty where unknown.
         source_ns: system time of the publication, ns; 0 where unknown.
+        before_ns: header stamp of the camera's frame before it, served or not; None where there
+            was none.
     """
 
     stamp_ns: int
     frame_id: str
     publisher: bytes
     source_ns: int
+    before_ns: int | None
 
 
 def find_jump(previous: FrameOrigin | None, current: FrameOrigin, max_gap_s: float) -> Jump:
@@ -36,9 +39,11 @@ def find_jump(previous: FrameOrigin | None, current: FrameOrigin, max_gap_s: flo
 
     Returns:
         Why the temporal state does not fit this frame: `publisher` (another one sends),
-        `frame_id`, `stamp_back` (a recording started over), `gap`; `out_of_order` for a
-        frame older than the previous one by stamp and by publication, which is not to be
-        served; empty if the stream continues.
+        `frame_id`, `stamp_back` (a recording started over), `gap` (the camera paused);
+        `delay` where the camera did not, but its frames found this node busy for as long: the
+        state is old, and yet the best there is. `out_of_order` for a frame older than the
+        previous one by stamp and by publication, which is not to be served; empty if the
+        stream continues.
     """
     if previous is None:
         return ""
@@ -49,6 +54,7 @@ def find_jump(previous: FrameOrigin | None, current: FrameOrigin, max_gap_s: flo
     if current.stamp_ns < previous.stamp_ns:
         published_earlier = current.source_ns < previous.source_ns
         return "out_of_order" if published_earlier else "stamp_back"
-    if max_gap_s > 0.0 and current.stamp_ns - previous.stamp_ns > max_gap_s * 1e9:
-        return "gap"
-    return ""
+    if max_gap_s == 0.0 or current.stamp_ns - previous.stamp_ns <= max_gap_s * 1e9:
+        return ""
+    paused = current.before_ns is None or current.stamp_ns - current.before_ns > max_gap_s * 1e9
+    return "gap" if paused else "delay"

@@ -22,11 +22,13 @@ class ReceivedFrame:
         message: the image message.
         publisher: identity of its publisher, empty where the middleware does not tell.
         source_ns: system time of its publication, ns; 0 where not told.
+        before_ns: header stamp of the message received before it, None for the first.
     """
 
     message: Image | CompressedImage
     publisher: bytes
     source_ns: int
+    before_ns: int | None
 
 
 class FrameQueue:

@@ -274,7 +274,8 @@ class Settings:
         "frames.max_gap",
         1.0,
         "A longer gap between two stamps forgets the temporal state, in s; 0 allows any gap. Where "
-        "a blocking keyframe takes longer than this, every frame is one.",
+        "the camera went on and the node was busy for as long, the next frame is a keyframe "
+        "(delay): with blocking keyframes that take longer than this, every frame.",
         limits=(0.0, 3600.0),
     )
     output_width: int = _parameter(

@@ -14,12 +14,14 @@ from gsvnet_ros.frame_counts import FrameCounts, SequenceWatch
 from gsvnet_ros.frame_queue import FrameQueue, ReceivedFrame
 
 SECOND_NS = 10**9
-ORIGIN = FrameOrigin(stamp_ns=SECOND_NS, frame_id="camera", publisher=b"a", source_ns=SECOND_NS)
+ORIGIN = FrameOrigin(
+    stamp_ns=SECOND_NS, frame_id="camera", publisher=b"a", source_ns=SECOND_NS, before_ns=None
+)
 
 
 def frame(index: int) -> ReceivedFrame:
     """Return a frame that can be told from others."""
-    return ReceivedFrame(Image(height=index), b"publisher", index)
+    return ReceivedFrame(Image(height=index), b"publisher", index, None)
 
 
 def test_sent_is_served_dropped_and_waiting() -> None:
@@ -164,6 +166,9 @@ def test_close_wakes_the_taker_and_counts_what_waited() -> None:
         ({"stamp_ns": SECOND_NS}, ""),
         ({"stamp_ns": 2 * SECOND_NS}, ""),
         ({"stamp_ns": 2 * SECOND_NS + 1}, "gap"),
+        ({"stamp_ns": 4 * SECOND_NS, "before_ns": 3 * SECOND_NS - 1}, "gap"),
+        ({"stamp_ns": 4 * SECOND_NS, "before_ns": 3 * SECOND_NS}, "delay"),
+        ({"stamp_ns": 2 * SECOND_NS, "before_ns": SECOND_NS}, ""),
         ({"stamp_ns": SECOND_NS - 1, "source_ns": 2 * SECOND_NS}, "stamp_back"),
         ({"stamp_ns": SECOND_NS - 1, "source_ns": SECOND_NS - 1}, "out_of_order"),
         ({"stamp_ns": SECOND_NS + 1, "source_ns": 0}, ""),

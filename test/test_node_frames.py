@@ -123,6 +123,23 @@ def test_gap_makes_a_keyframe(camera: CameraPeer) -> None:
     assert (status["is_keyframe"], status["keyframe_reason"]) == ("true", "gap")
 
 
+def test_gap_of_frames_that_were_dropped_forgets_nothing(camera: CameraPeer) -> None:
+    def after_a_drop() -> dict[str, str]:
+        camera.exchange(image_message(scene(0)))
+        camera.send(image_message(scene(1), encoding="unheard_of"), camera.next_stamp(900_000_000))
+        return camera.exchange(image_message(scene(2)), camera.next_stamp(900_000_000))[2]
+
+    status = after_a_drop()
+    assert (status["is_keyframe"], status["keyframe_reason"]) == ("true", "delay")
+    assert camera.set(keyframe__mode="background").successful
+    try:
+        status = after_a_drop()
+        assert (status["is_keyframe"], status["keyframe_reason"]) == ("false", "delay")
+        assert status["keyframe_background"] == "running"
+    finally:
+        assert camera.set(keyframe__mode="blocking").successful
+
+
 def test_change_of_size_or_frame_makes_a_keyframe(camera: CameraPeer) -> None:
     camera.exchange(image_message(scene(0)))
     mask, _, status = camera.exchange(image_message(scene(1, height=97, width=131)))
