@@ -21,7 +21,7 @@ from gsvnet_model.data.drive_pool import load_drive_pool
 from gsvnet_model.keyframe.bisenet import BiSeNet
 from gsvnet_model.keyframe.ddrnet import DDRNet
 from gsvnet_model.keyframe.swiftnet import SwiftNet
-from gsvnet_model.training import keyframe as training
+from gsvnet_model.training import learner
 from gsvnet_model.training.keyframe import train_keyframe
 from gsvnet_model.training.keyframe_losses import keyframe_loss, soft_jaccard_loss
 from gsvnet_model.training.keyframe_recipe import KeyframeRecipe, Phase
@@ -48,7 +48,7 @@ def recipe(iterations: int) -> KeyframeRecipe:
 def test_a_cut_run_ends_like_an_uninterrupted_one(
     training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "_SAVE_EVERY", 3)
+    monkeypatch.setattr(learner, "_SAVE_EVERY", 3)
     device = torch.device("cpu")
     whole = train_keyframe(recipe(6), training_folder, tmp_path / "whole", device)
 
@@ -74,7 +74,7 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
 def test_the_loss_falls(
     training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "_SAVE_EVERY", 6)
+    monkeypatch.setattr(learner, "_SAVE_EVERY", 6)
     train_keyframe(recipe(48), training_folder, tmp_path, torch.device("cpu"))
     losses = [line["loss"] for line in Run(tmp_path).read_log()]
     assert losses[-1] < 0.8 * losses[0]

@@ -20,7 +20,7 @@ from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.segmenter import VideoSegmenter
 from gsvnet_model.street_drive import StreetDrive
-from gsvnet_model.training import propagation as training
+from gsvnet_model.training import learner
 from gsvnet_model.training.propagation import train_propagation
 from gsvnet_model.training.propagation_clips import ClipBatch, load_clips
 from gsvnet_model.training.propagation_losses import clip_losses
@@ -69,7 +69,7 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
     monkeypatch: pytest.MonkeyPatch,
     cut_at: int,
 ) -> None:
-    monkeypatch.setattr(training, "_SAVE_EVERY", 1)
+    monkeypatch.setattr(learner, "_SAVE_EVERY", 1)
     whole = train(recipe(), keyframe, training_folder, tmp_path / "whole")
 
     class CutError(Exception):
@@ -97,7 +97,7 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
 def test_both_losses_fall(
     training_folder: Path, keyframe: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "_SAVE_EVERY", 10)
+    monkeypatch.setattr(learner, "_SAVE_EVERY", 10)
     chosen = recipe(still_clips=2, drive_clips=1, flow_iterations=20, iterations=20)
     train(chosen, keyframe, training_folder, tmp_path)
     lines = Run(tmp_path).read_log()

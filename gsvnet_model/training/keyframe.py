@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from gsvnet_model.data.camvid import open_split
 from gsvnet_model.freed_memory import keep_freed_memory
@@ -21,11 +19,8 @@ from gsvnet_model.training.class_weights import class_weights
 from gsvnet_model.training.keyframe_batches import Drives, Stills, batches
 from gsvnet_model.training.keyframe_losses import keyframe_loss
 from gsvnet_model.training.keyframe_recipe import KeyframeRecipe
-from gsvnet_model.training.run import Run, WeightAverage
+from gsvnet_model.training.learner import Learner
 from gsvnet_model.training.start import take_over
-
-_SAVE_EVERY = 100
-_VALIDATE_EVERY = 500
 
 
 def train_keyframe(
@@ -63,63 +58,35 @@ def train_keyframe(
     torch.manual_seed(recipe.seed)
     if device.type == "cpu":
         keep_freed_memory()
-    run = Run(output)
     network = build_keyframe_network(recipe.network, recipe.num_classes).to(device)
     if start_from is not None:
         take_over(network, start_from)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if teacher is not None:
         teacher = teacher.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    average = WeightAverage(network, recipe.average_decay)
     optimiser = _optimiser(network, recipe)
-    checkpoint = run.load()
-    start = 0
-    if checkpoint is not None:
-        network.load_state_dict(checkpoint["network"])
-        optimiser.load_state_dict(checkpoint["optimiser"])
-        average.state = checkpoint["average"]
-        average.updates = start = int(checkpoint["iteration"])
+    learner = Learner(
+        output,
+        network,
+        optimiser,
+        recipe.average_decay,
+        recipe.iterations,
+        lambda average: {"validation_miou": _validate(recipe, average, data, device)},
+    )
     stills = Stills(data)
     drives = Drives(output, recipe.drive_pool, stills.size)
     weights = class_weights(stills.labels, recipe.num_classes, recipe.class_balance).to(device)
     normalisation = Normalisation.swiftnet()
-    began, last = time.monotonic(), start
-    progress = tqdm(range(start, recipe.iterations), initial=start, total=recipe.iterations)
-    losses: list[float] = []
     for iteration, (images, labels) in zip(
-        progress, batches(recipe, stills, drives, start), strict=True
+        learner, batches(recipe, stills, drives, learner.start), strict=True
     ):
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate_at(iteration)
         inputs = normalisation.apply(torch.from_numpy(images).to(device).permute(0, 3, 1, 2))
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         target = torch.from_numpy(labels).to(device).long()
-        loss = keyframe_loss(network, inputs, target, weights, recipe, teacher)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        average.update(network)
-        losses.append(float(loss.detach()))
-        done = iteration + 1
-        if done % _SAVE_EVERY == 0 or done == recipe.iterations:
-            seconds = (time.monotonic() - began) / (done - last)
-            began, last = time.monotonic(), done
-            figures = {"loss": float(np.mean(losses)), "seconds_per_iteration": seconds}
-            losses.clear()
-            if done % _VALIDATE_EVERY == 0 or done == recipe.iterations:
-                figures["validation_miou"] = _validate(recipe, average, data, device)
-            run.log(iteration=done, **figures)
-            progress.set_postfix({key: f"{value:.3f}" for key, value in figures.items()})
-            run.save(
-                {
-                    "iteration": done,
-                    "network": network.state_dict(),
-                    "average": average.state,
-                    "optimiser": optimiser.state_dict(),
-                }
-            )
-    run.plot()
-    return {name: value.cpu() for name, value in average.state.items()}
+        learner.step({"loss": keyframe_loss(network, inputs, target, weights, recipe, teacher)})
+    return learner.finish()
 
 
 def _optimiser(network: nn.Module, recipe: KeyframeRecipe) -> torch.optim.Optimizer:
@@ -137,11 +104,11 @@ def _optimiser(network: nn.Module, recipe: KeyframeRecipe) -> torch.optim.Optimi
 
 @torch.inference_mode()
 def _validate(
-    recipe: KeyframeRecipe, average: WeightAverage, data: Path, device: torch.device
+    recipe: KeyframeRecipe, average: Mapping[str, Tensor], data: Path, device: torch.device
 ) -> float:
     """Return the mIoU of the averaged weights on every tenth frame of the validation clip."""
     network = build_keyframe_network(recipe.network, recipe.num_classes)
-    network.load_state_dict(average.state)
+    network.load_state_dict(average)
     network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     normalisation = Normalisation.swiftnet()
     matrix = ConfusionMatrix(recipe.num_classes)

@@ -7,26 +7,25 @@ over whole clips that start from the keyframe network's own logits.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.propagation.flow import FlowLight
 from gsvnet_model.training.class_weights import class_weights
+from gsvnet_model.training.learner import Learner
 from gsvnet_model.training.propagation_clips import draw_clips, render_clips
 from gsvnet_model.training.propagation_losses import clip_losses, flow_losses
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.training.propagation_validation import validate
-from gsvnet_model.training.run import Run, WeightAverage
 
-_SAVE_EVERY = 100
-_VALIDATE_EVERY = 500
+_MAX_NORM = 5.0
+"""Of the gradient; a recursion over frames that were tracked badly can blow it up."""
 
 
 def train_propagation(
@@ -56,7 +55,6 @@ def train_propagation(
 
     See: paper Sec. 4.1 (training).
     """
-    run = Run(output)
     keyframe_network = keyframe_network.to(device).eval()
     clips, held_out = render_clips(
         recipe, keyframe_network, normalisation, data, clip_folder or output, device
@@ -67,67 +65,33 @@ def train_propagation(
     if flow is not None:
         network.flow.load_state_dict(flow.state_dict())
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = WeightAverage(network, recipe.average_decay)
     optimiser = _optimiser(network, recipe)
-    checkpoint = run.load()
-    start = 0
-    if checkpoint is not None:
-        network.load_state_dict(checkpoint["network"])
-        optimiser.load_state_dict(checkpoint["optimiser"])
-        average.state = checkpoint["average"]
-        average.updates = start = int(checkpoint["iteration"])
     weights = class_weights(
         clips.labels[:: max(1, len(clips) // 200), 0],
         recipe.network.num_classes,
         recipe.class_balance,
     ).to(device)
-    began, last = time.monotonic(), start
-    losses: dict[str, list[float]] = {}
-    progress = tqdm(
-        range(start, recipe.total_iterations), initial=start, total=recipe.total_iterations
+
+    def validated(average: Mapping[str, Tensor]) -> dict[str, float]:
+        followed = PropagationNetwork(recipe.network).to(device)
+        followed.load_state_dict(average)
+        return validate(followed, held_out, normalisation, recipe, device)
+
+    learner = Learner(
+        output, network, optimiser, recipe.average_decay, recipe.total_iterations, validated
     )
-    for iteration in progress:
-        flow_only = iteration < recipe.flow_iterations
+    for iteration in learner:
         _set_learning_rates(optimiser, recipe, iteration)
         network.train()
         rng = np.random.default_rng([recipe.seed, iteration])
         with torch.autocast(device.type, torch.bfloat16):
-            if flow_only:
-                parts = flow_losses(recipe, network, clips, normalisation, rng, device)
+            if iteration < recipe.flow_iterations:
+                losses = flow_losses(recipe, network, clips, normalisation, rng, device)
             else:
                 batch = draw_clips(recipe, clips, normalisation, rng, device)
-                parts = clip_losses(recipe, network, batch, weights)
-        loss = torch.stack(list(parts.values())).sum()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        average.update(network)
-        for name, value in parts.items():
-            losses.setdefault(name, []).append(float(value.detach()))
-        done = iteration + 1
-        if done % _SAVE_EVERY == 0 or done in (recipe.flow_iterations, recipe.total_iterations):
-            seconds = (time.monotonic() - began) / (done - last)
-            figures = {name: float(np.mean(values)) for name, values in losses.items()}
-            figures["seconds_per_iteration"] = seconds
-            losses.clear()
-            if done % _VALIDATE_EVERY == 0 or done == recipe.total_iterations:
-                followed = PropagationNetwork(recipe.network).to(device)
-                followed.load_state_dict(average.state)
-                figures |= validate(followed, held_out, normalisation, recipe, device)
-            run.log(iteration=done, **figures)
-            progress.set_postfix({key: f"{value:.3f}" for key, value in figures.items()})
-            run.save(
-                {
-                    "iteration": done,
-                    "network": network.state_dict(),
-                    "average": average.state,
-                    "optimiser": optimiser.state_dict(),
-                }
-            )
-            began, last = time.monotonic(), done
-    run.plot()
-    return {name: value.cpu() for name, value in average.state.items()}
+                losses = clip_losses(recipe, network, batch, weights)
+        learner.step(losses, _MAX_NORM)
+    return learner.finish()
 
 
 def _start_from_warping(network: PropagationNetwork) -> None:
