@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from gsvnet_model import street_drive
+from gsvnet_model.checkpoint import read_networks, save_model
 from gsvnet_model.classes import IGNORE_INDEX
+from gsvnet_model.cli import main
 from gsvnet_model.data import drive_pool
 from gsvnet_model.data.augment import Augmentation, paste_classes, random_view
 from gsvnet_model.data.camvid import find_camvid, open_split
@@ -21,6 +23,7 @@ from gsvnet_model.data.drive_pool import load_drive_pool
 from gsvnet_model.keyframe.bisenet import BiSeNet
 from gsvnet_model.keyframe.ddrnet import DDRNet
 from gsvnet_model.keyframe.swiftnet import SwiftNet
+from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.training import learner
 from gsvnet_model.training.keyframe import train_keyframe
 from gsvnet_model.training.keyframe_losses import keyframe_loss, soft_jaccard_loss
@@ -208,6 +211,36 @@ def test_a_teacher_pulls_the_student_to_its_labels(training_folder: Path, tmp_pa
         belief(taught, None, "neither")
     with pytest.raises(ValueError, match="a teacher"):
         belief(recipe(8), Sure(), "idle")
+
+
+def test_weights_of_the_same_network_keep_their_propagation(
+    training_folder: Path, weights_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe_file = tmp_path / "recipe.yaml"
+    recipe_file.write_text(
+        "{network: swiftnet_r18, iterations: 1, batch_size: 2, drive_pool: 1, phases: "
+        "[{share: 1.0, crop: [64, 64], drive_images: 0}]}"
+    )
+
+    def train(start: Path) -> int:
+        given = ["--recipe", recipe_file, "--data", training_folder, "--start", start]
+        output = ["--output", tmp_path, "--device", "cpu"]
+        return main(["train", "keyframe", *map(str, given + output)])
+
+    _, before, info = read_networks(weights_path)
+    assert train(weights_path) == 0
+    keyframe, after, tuned = read_networks(tmp_path / "weights.safetensors")
+    assert isinstance(keyframe, SwiftNet)
+    for name, value in before.state_dict().items():
+        torch.testing.assert_close(after.state_dict()[name], value)
+    assert tuned.command.endswith("--recipe recipe.yaml --start random.safetensors")
+    assert dataclasses.replace(tuned, command=info.command) == info
+
+    other = tmp_path / "other.safetensors"
+    grey = dataclasses.replace(info, normalisation=Normalisation((0.0,) * 3, (1.0,) * 3))
+    save_model(other, keyframe, after, grey, torch.float16)
+    assert train(other) == 2
+    assert "images normalised by" in capsys.readouterr().err
 
 
 def test_drive_pool_is_kept_until_the_renderer_changes(

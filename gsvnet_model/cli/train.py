@@ -33,8 +33,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     keyframe.add_argument(
         "--start",
         type=Path,
-        help="weights of this network, or of one with the same encoder, to start from (default: "
-        "from scratch)",
+        help="weights to start from: of this network, whose propagation network is kept, or of one "
+        "with the same encoder (default: from scratch)",
     )
     keyframe.add_argument(
         "--teacher", type=Path, help="weights whose keyframe network the recipe distils"
@@ -54,11 +54,21 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _train_keyframe(options: argparse.Namespace) -> None:
     recipe = read_recipe(options.recipe, KeyframeRecipe)
     device = choose_device(options.device)
-    start, command = None, f"gsvnet train keyframe --recipe {options.recipe.name}"
+    info = ModelInfo(recipe.network, CAMVID, Normalisation.swiftnet())
+    # Until its own is trained, the propagation network is one that has learned nothing.
+    propagation = PropagationNetwork(PropagationConfig(recipe.num_classes))
+    command = f"gsvnet train keyframe --recipe {options.recipe.name}"
+    start, teacher = None, None
     if options.start is not None:
-        start, _, earlier = read_networks(options.start)
+        start, trained, earlier = read_networks(options.start)
         command = f"{earlier.command}; {command} --start {options.start.name}"
-    teacher = None
+        if earlier.keyframe_network == recipe.network:
+            if earlier.normalisation != info.normalisation:
+                raise ValueError(
+                    f"{options.start}: expected images normalised by {info.normalisation}, as in "
+                    f"training, got {earlier.normalisation}; start from other weights"
+                )
+            propagation, info = trained, earlier
     if options.teacher is not None:
         teacher, _, _ = read_networks(options.teacher)
         command = f"{command} --teacher {options.teacher.name}"
@@ -67,15 +77,7 @@ def _train_keyframe(options: argparse.Namespace) -> None:
     )
     network = build_keyframe_network(recipe.network, recipe.num_classes)
     network.load_state_dict(weights)
-    info = ModelInfo(
-        keyframe_network=recipe.network,
-        classes=CAMVID,
-        normalisation=Normalisation.swiftnet(),
-        command=command,
-    )
-    # Until its own is trained, the propagation network is one that has learned nothing.
-    propagation = PropagationNetwork(PropagationConfig(recipe.num_classes))
-    _save(options.output, network, propagation, info)
+    _save(options.output, network, propagation, dataclasses.replace(info, command=command))
 
 
 def _train_propagation(options: argparse.Namespace) -> None:
