@@ -11,6 +11,7 @@ See: Li et al., "Low-Latency Video Semantic Segmentation" (their low-latency mod
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
 import threading
@@ -55,7 +56,7 @@ class KeyframeWorker:
         self._pool = ThreadPoolExecutor(1, "keyframes", initializer=_give_way, initargs=(threads,))
         self._device_stream: AbstractContextManager[object] = nullcontext()
         if model.device.type == "cuda":
-            self._device_stream = torch.cuda.stream(torch.cuda.Stream(model.device))  # type: ignore[no-untyped-call]
+            self._device_stream = torch.cuda.stream(_keyframe_stream(model.device))
 
     def start(
         self,
@@ -82,6 +83,13 @@ class KeyframeWorker:
                 work()
 
         self._pool.submit(run)
+
+
+# One for all workers: streams are dealt out of a pool in turns, and one that somebody else got as
+# well would take part in his recordings.
+@functools.cache
+def _keyframe_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _give_way(threads: int) -> None:

@@ -161,7 +161,7 @@ def _surprise(
     classes = torch.from_numpy(truth[rows, columns].astype(np.int64)).to(logits.device)
     sums = []
     for temperature in TEMPERATURES:
-        probabilities = torch.softmax(logits.float() / float(temperature), 1)
+        probabilities = torch.softmax(logits.float().contiguous() / float(temperature), 1)
         sampled = F.grid_sample(probabilities, grid, align_corners=True)[0, :, 0]
         of_truth = sampled.gather(0, classes[None]).clamp_(min=_MIN_PROBABILITY)
         sums.append(-float(of_truth.log().sum()))

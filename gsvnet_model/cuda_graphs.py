@@ -24,6 +24,9 @@ _TOLERANCE = 1e-3
 """Largest difference between a replay and the plain call, shares of the largest value: the
 rounding of float16. A replay as a rule runs the same kernels and differs by nothing."""
 
+_BROKEN: list[torch.cuda.CUDAGraph] = []
+"""Recordings that failed: PyTorch's allocator of page-locked memory goes on asking them."""
+
 _FIRST_USE = threading.Lock()
 """Only one recording may be under way in a process, and what another thread sets up for its own
 first use had better stay out of it."""
@@ -70,10 +73,13 @@ class CudaGraphs:
 
     Args:
         device: the GPU.
+        priority: of what is replayed, lower first; a graph keeps that of the stream on which it
+            was recorded.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, priority: int = 0) -> None:
         self._device = device
+        self._priority = priority
         self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
 
     def record(self, function: Callable[..., Any], inputs: Sequence[Tensor]) -> Recording:
@@ -88,7 +94,10 @@ class CudaGraphs:
             RuntimeError: if something in the function cannot be recorded.
         """
         graph = torch.cuda.CUDAGraph()
-        here, beside = torch.cuda.current_stream(self._device), _recording_stream(self._device)
+        here, beside = (
+            torch.cuda.current_stream(self._device),
+            _recording_stream(self._device, self._priority),
+        )
         beside.wait_stream(here)
         # The outer context also restores the stream where ending a broken recording raises.
         with torch.cuda.device(self._device), torch.cuda.stream(beside):
@@ -232,6 +241,7 @@ def _recorded(
         with torch.cuda.graph(graph, pool, stream, capture_error_mode="thread_local"):
             return function(*inputs)
     except BaseException:
+        _BROKEN.append(graph)
         # What a broken recording leaves undone: PyTorch would think that it goes on, and never
         # again hand out memory that was used on two streams.
         with contextlib.suppress(RuntimeError):
@@ -243,5 +253,5 @@ def _recorded(
 # One for all recordings: streams are dealt out of a pool in turns, and one that somebody else got
 # as well would record his work too.
 @functools.cache
-def _recording_stream(device: torch.device) -> torch.cuda.Stream:
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+def _recording_stream(device: torch.device, priority: int) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device, priority=priority)  # type: ignore[no-untyped-call]

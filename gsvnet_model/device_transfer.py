@@ -9,7 +9,7 @@ queued on it are done, so that none is overwritten on its way, and no caller's a
 from __future__ import annotations
 
 import functools
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ def upload(array: NDArray[Any], device: torch.device) -> Tensor:
     if device.type != "cuda":
         return values.to(device)
     staged = torch.empty(values.shape, dtype=values.dtype, pin_memory=True).copy_(values)
-    here, beside = torch.cuda.current_stream(device), _stream(device, "up")
+    here, beside = torch.cuda.current_stream(device), _upload_stream(device)
     with torch.cuda.stream(beside):
         uploaded = staged.to(device, non_blocking=True)
     here.wait_stream(beside)
@@ -49,15 +49,12 @@ def download(values: Tensor) -> NDArray[Any]:
     if values.device.type != "cuda":
         return values.numpy()
     array = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-    beside = _stream(values.device, "down")
-    beside.wait_stream(torch.cuda.current_stream(values.device))
-    with torch.cuda.stream(beside):
-        array.copy_(values, non_blocking=True)
-    beside.record_event().synchronize()
+    # On the caller's stream: he waits for it in any case, and for nobody else's work.
+    array.copy_(values, non_blocking=True)
+    torch.cuda.current_stream(values.device).record_event().synchronize()
     return array.numpy()
 
 
-# A stream each, because a GPU has an engine for either direction.
 @functools.cache
-def _stream(device: torch.device, direction: Literal["up", "down"]) -> torch.cuda.Stream:
+def _upload_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

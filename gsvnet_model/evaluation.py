@@ -198,8 +198,9 @@ def _later(
     if not estimate.is_fitted:
         return [quality.after(estimate, None) for quality in qualities[: len(state)]]
     signals = frame_signals(output, current, reference, state, moving)
+    moved = moving.flatten(1).any(1).tolist()
     return [
-        quality.after(estimate, signals[number] if bool(moving[number].any()) else None)
+        quality.after(estimate, signals[number] if moved[number] else None)
         for number, quality in enumerate(qualities[: len(state)])
     ]
 

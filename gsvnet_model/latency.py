@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,7 +91,10 @@ class _Run:
     def add(
         self, own_ms: float, latency_ms: float, step: Segmentation, truth: NDArray[np.uint8]
     ) -> None:
-        self._frames.append((own_ms, latency_ms, step, truth))
+        # A copy, because what comes from a GPU lies in page-locked memory.
+        labels = step.labels.copy()
+        kept = dataclasses.replace(step, labels=labels, confidence=labels[:0])
+        self._frames.append((own_ms, latency_ms, kept, truth))
 
     def figures(self) -> LatencyFigures:
         matrix = ConfusionMatrix(self._num_classes)

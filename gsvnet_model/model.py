@@ -141,7 +141,8 @@ class SegmentationModel:
         self._propagate: Propagate = PropagationInference(self.propagation, precision)
         if self.device.type == "cuda":
             self._segment = ReplayedFunction(self._segment, CudaGraphs(self.device))
-            self._propagate = ReplayedFunction(self._propagate, CudaGraphs(self.device))
+            # Before keyframes that are labelled beside the stream.
+            self._propagate = ReplayedFunction(self._propagate, CudaGraphs(self.device, -1))
         self._batches = ExactBatches(self._propagate)
 
     @torch.inference_mode()

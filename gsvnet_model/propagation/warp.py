@@ -43,7 +43,7 @@ def backward_warp(values: Tensor, flow: Tensor) -> Tensor:
     x = (columns + flow[:, 0]) * (2 / (width - 1)) - 1
     y = (rows[:, None] + flow[:, 1]) * (2 / (height - 1)) - 1
     warped = F.grid_sample(
-        values.float(),
+        values.float().contiguous(),  # cuDNN's sampler knows no other layout
         torch.stack((x, y), dim=-1),
         mode="bilinear",
         padding_mode="zeros",

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gsvnet_model.device_transfer import download
 from gsvnet_model.propagation import PropagationOutput
 from gsvnet_model.scheduling.signal_rows import add_signal_rows
 
@@ -117,6 +118,6 @@ def _chosen_rows(fields: tuple[Tensor, ...], row_step: int) -> list[NDArray[np.f
     if chosen[0].device.type == "cpu":
         return [field.numpy() for field in chosen]
     # In one transfer: each one waits for the device.
-    together = torch.cat(chosen, dim=1).cpu().numpy()
+    together = download(torch.cat(chosen, dim=1))
     ends = np.cumsum([field.shape[1] for field in fields])
     return np.split(together, ends[:-1], axis=1)

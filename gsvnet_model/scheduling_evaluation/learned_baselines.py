@@ -200,7 +200,7 @@ def _keyframe_changes(model: SegmentationModel, video: Video) -> NDArray[np.floa
     labels = []
     for image, _ in video:
         logits = model.segment(image_tensor(image, model.device))[0]
-        labels.append(labels_and_confidence(logits, *logits.shape[-2:])[0])
+        labels.append(labels_and_confidence(logits, *logits.shape[-2:])[0].copy())
     stacked = np.stack(labels)
     return np.stack([100 * (stacked != own).mean(axis=(1, 2)) for own in stacked])
 

@@ -129,7 +129,8 @@ def pair_table(
         if perfect_keyframes:
             published = _truth_logits(truth, published, model)
         states.append(model.to_grid(published, grid))
-        keyframe_labels.append(labels_and_confidence(published[0], height, width)[0])
+        # A copy, because what comes from a GPU lies in page-locked memory.
+        keyframe_labels.append(labels_and_confidence(published[0], height, width)[0].copy())
         truths.append(truth)
     shape = (count, num_distances, num_classes, num_classes)
     agreement, truth_counts = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
@@ -147,7 +148,8 @@ def pair_table(
                 current = torch.cat([inputs[index] for index in targets])
                 state, reference = state[: len(targets)], reference[: len(targets)]
                 moving = moving_cells(current, reference)
-                alive = [number for number in range(len(targets)) if moving[number].any()]
+                moved = moving.flatten(1).any(1).tolist()
+                alive = [number for number in range(len(targets)) if moved[number]]
                 if alive:
                     output = model.propagate(state[alive], current[alive], reference[alive])
                     measured = frame_signals(

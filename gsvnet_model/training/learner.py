@@ -54,7 +54,8 @@ class Learner:
         if checkpoint is not None:
             network.load_state_dict(checkpoint["network"])
             optimiser.load_state_dict(checkpoint["optimiser"])
-            self._average.state = checkpoint["average"]
+            for name, value in checkpoint["average"].items():
+                self._average.state[name].copy_(value)  # to the network's device
             self._average.updates = self.start = int(checkpoint["iteration"])
         self._done = self._saved = self.start
         self._saved_at = time.monotonic()
