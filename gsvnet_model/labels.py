@@ -2,13 +2,15 @@
 """From logits on the grid to labels and confidence of every pixel.
 
 Interpolating all K classes to the size of the image and taking the highest costs more than a
-propagation. So on the CPU a compiled loop compares classes only where the winner changes. Elsewhere
-all classes are interpolated, as many at once as memory allows.
+propagation. So on the CPU a compiled loop compares classes only where the winner changes, and on a
+GPU a kernel keeps the interpolated values to itself. Elsewhere, and where that kernel does not
+work, all classes are interpolated, as many at once as memory allows.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from gsvnet_model.checked_kernel import CheckedKernel
 from gsvnet_model.classes import MAX_CLASSES
 from gsvnet_model.compiled_rows import corner_aligned, fill_rows
 from gsvnet_model.device_transfer import download
@@ -27,6 +30,9 @@ _Axis: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 _PIXELS_PER_THREAD = 1 << 18
 """Smaller images are not worth waking a second thread."""
+
+_TIES = 1e-3
+"""Most pixels, as a share, in which two classes are so close that rounding may choose."""
 
 _INTERPOLATED_VALUES = 1 << 26
 """Interpolated logits at once: 256 MiB; 32 classes of a 2048x1024 image, 8 of a 3840x2160 one."""
@@ -92,8 +98,24 @@ def labels_on_device(logits: Tensor, height: int, width: int, temperature: float
         ValueError: as there.
     """
     values = _checked(logits, height, width, temperature).contiguous()
-    at_once = max(1, _INTERPOLATED_VALUES // (height * width))
     probabilities = _probabilities(values, temperature)
+    compute = _label_with_kernel if values.is_cuda else label_interpolating
+    return compute(values, probabilities, height, width)
+
+
+def label_interpolating(values: Tensor, probabilities: Tensor, height: int, width: int) -> Tensor:
+    """Label by interpolating all classes; see `labels_on_device`.
+
+    Args:
+        values: (K, h, w) float32 logits.
+        probabilities: likewise, their softmax.
+        height: H, rows of the image.
+        width: W, columns of the image.
+
+    Returns:
+        (2, H, W) uint8: labels, then confidence.
+    """
+    at_once = max(1, _INTERPOLATED_VALUES // (height * width))
     parts = zip(torch.split(values, at_once), torch.split(probabilities, at_once), strict=True)
     highest, winner, p = _best(*next(parts), height, width)
     for index, part in enumerate(parts, start=1):
@@ -103,6 +125,22 @@ def labels_on_device(logits: Tensor, height: int, width: int, temperature: float
         winner = torch.where(wins, label + index * at_once, winner)
         p = torch.where(wins, label_p, p)
     return torch.stack((winner.to(torch.uint8), (255 * p).nan_to_num(0).to(torch.uint8)))
+
+
+def _load_label_kernel() -> Callable[..., Tensor]:
+    from gsvnet_model.label_kernel import label_pixels
+
+    return label_pixels
+
+
+def _agree(got: Tensor, expected: Tensor) -> bool:
+    """Return whether labels differ at ties alone, which rounding decides, and confidences by 1."""
+    same = got[0] == expected[0]
+    off = (got[1].int() - expected[1].int()).abs()
+    return float(same.float().mean()) > 1 - _TIES and int(torch.where(same, off, 0).max()) <= 1
+
+
+_label_with_kernel = CheckedKernel(label_interpolating, _load_label_kernel, _agree)
 
 
 def _best(

@@ -1,0 +1,127 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The kernel that labels on a GPU, run by Triton's interpreter; and the guard before it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from gsvnet_model.checked_kernel import CheckedKernel
+
+# In a process of its own, because Triton decides on import whether it interprets.
+_COMPARISON = """
+import itertools
+import torch
+from gsvnet_model.label_kernel import label_pixels
+from gsvnet_model.labels import label_interpolating
+
+torch.manual_seed(0)
+sizes = [((12, 16), (96, 128)), ((13, 17), (97, 131)), ((9, 40), (71, 313)), ((8, 8), (5, 3)),
+         ((1, 1), (4, 5)), ((2, 3), (1, 1)), ((6, 5), (6, 5))]
+for (grid, size), classes in itertools.product(sizes, (1, 2, 19)):
+    logits = 3 * torch.randn(classes, *grid)
+    probabilities = logits.softmax(0)
+    got = label_pixels(logits, probabilities, *size).int()
+    expected = label_interpolating(logits, probabilities, *size).int()
+    assert got.shape == expected.shape == (2, *size)
+    full = torch.nn.functional.interpolate(
+        logits[None], size, mode="bilinear", align_corners=True)[0]
+    # Where labels differ, the two classes tie but for rounding.
+    lead = full.gather(0, expected[:1].long()) - full.gather(0, got[:1].long())
+    assert lead.abs().max() < 1e-5, (grid, size, classes, lead.abs().max())
+    same = got[0] == expected[0]
+    assert (got[1] - expected[1])[same].abs().max() <= 1, (grid, size, classes)
+    assert same.float().mean() > 0.999
+
+logits = torch.zeros(3, 4, 4)
+logits[1] = 1.0
+logits[2, 0, 0] = float("nan")
+labels, confidence = label_pixels(logits, logits.softmax(0), 4, 4)
+assert confidence[0, 0] == 0 and (confidence[2:, 2:] == int(255 * 0.57611688)).all()
+assert (labels[2:, 2:] == 1).all()
+print("alike")
+"""
+
+
+def test_kernel_labels_as_interpolating_does() -> None:
+    pytest.importorskip("triton")
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", _COMPARISON], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "alike\n", done.stderr
+
+
+_COMPILATION = """
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, compile
+from gsvnet_model.label_kernel import _label_row
+
+types = dict.fromkeys(_label_row.arg_names, "i32")
+types |= {"logits": "*fp32", "probabilities": "*fp32", "out": "*u8", "block": "constexpr"}
+types |= {"row_step": "fp32", "column_step": "fp32"}
+for architecture in (87, 90):  # Jetson Orin, H200
+    source = ASTSource(_label_row, types, {"block": 256})
+    assert compile(source, target=GPUTarget("cuda", architecture, 32)).asm["cubin"]
+print("compiled")
+"""
+
+
+def test_kernel_compiles_for_gpus() -> None:
+    pytest.importorskip("triton")
+    done = subprocess.run([sys.executable, "-c", _COMPILATION], capture_output=True, text=True)
+    assert done.stdout == "compiled\n", done.stderr
+
+
+def double(values: Tensor) -> Tensor:
+    return 2 * values
+
+
+def without_kernel() -> Callable[..., Tensor]:
+    raise ImportError("No module named 'triton'")
+
+
+def failing(values: Tensor) -> Tensor:
+    raise RuntimeError("no binary for this GPU")
+
+
+def test_kernel_that_agrees_is_used() -> None:
+    calls: list[int] = []
+
+    def kernel(values: Tensor) -> Tensor:
+        calls.append(1)
+        return values + values
+
+    checked = CheckedKernel(double, lambda: kernel, torch.equal)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for number in range(3):
+            assert checked(torch.tensor(number)) == 2 * number
+    assert len(calls) == 4  # one to compare
+
+
+@pytest.mark.parametrize(
+    ("load", "why"),
+    [
+        (without_kernel, "triton"),
+        (lambda: failing, "no binary"),
+        (lambda: lambda values: values + 3, "other results"),
+    ],
+    ids=["missing", "failing", "different"],
+)
+def test_kernel_that_does_not_work_is_named_once_and_not_used(
+    load: Callable[[], Callable[..., Tensor]], why: str
+) -> None:
+    checked = CheckedKernel(double, load, torch.equal)
+    with pytest.warns(RuntimeWarning, match=f"double: .*{why}"):
+        assert checked(torch.tensor(1)) == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert checked(torch.tensor(5)) == 10
