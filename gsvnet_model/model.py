@@ -108,6 +108,11 @@ class SegmentationModel:
         precision: dtype of the convolutions. The propagated state, its warp and its mixing are
             always float32, because the state is fed back from frame to frame.
 
+    Attributes:
+        plain_segment: computes what `segment` does, kernel by kernel also on a GPU: for
+            recordings of more than that.
+        plain_propagate: the same of `propagate`.
+
     Raises:
         ValueError: if the class counts differ.
     """
@@ -135,14 +140,16 @@ class SegmentationModel:
         self.propagation = copy.deepcopy(propagation).to(self.device)
         self.propagation.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.propagation.eval().requires_grad_(False)
-        self._segment: Callable[[Tensor], Tensor] = functools.partial(
+        self.plain_segment: Callable[[Tensor], Tensor] = functools.partial(
             _segmented, self.keyframe, info, precision
         )
-        self._propagate: Propagate = PropagationInference(self.propagation, precision)
+        self.plain_propagate: Propagate = PropagationInference(self.propagation, precision)
+        self._segment: Callable[[Tensor], Tensor] = self.plain_segment
+        self._propagate: Propagate = self.plain_propagate
         if self.device.type == "cuda":
-            self._segment = ReplayedFunction(self._segment, CudaGraphs(self.device))
+            self._segment = ReplayedFunction(self.plain_segment, CudaGraphs(self.device))
             # Before keyframes that are labelled beside the stream.
-            self._propagate = ReplayedFunction(self._propagate, CudaGraphs(self.device, -1))
+            self._propagate = ReplayedFunction(self.plain_propagate, CudaGraphs(self.device, -1))
         self._batches = ExactBatches(self._propagate)
 
     @torch.inference_mode()

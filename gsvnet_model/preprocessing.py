@@ -202,11 +202,15 @@ def image_on_grid(image: Tensor, grid: tuple[int, int], grid_filter: GridFilter)
     pixels = image.float()
     if grid_filter == "bilinear":
         return F.interpolate(pixels, grid, mode="bilinear", align_corners=True)
-    rows, columns = (
+    if image.shape[2] % grid[0] == 0 and image.shape[3] % grid[1] == 0:  # whole pixels
+        rows, columns = (side // cells for side, cells in zip(image.shape[2:], grid, strict=True))
+        covered = pixels.reshape(*image.shape[:2], grid[0], rows, grid[1], columns)
+        return covered.mean((3, 5)).round()
+    row_shares, column_shares = (
         _shares(cells, size, image.device)
         for cells, size in zip(grid, image.shape[-2:], strict=True)
     )
-    return (rows @ pixels @ columns.T).round()
+    return (row_shares @ pixels @ column_shares.T).round()
 
 
 def _is_interleaved(image: Tensor) -> bool:
@@ -281,7 +285,7 @@ def _on_device(normalisation: Normalisation, device: torch.device) -> tuple[Tens
     return mean, std
 
 
-@functools.lru_cache(maxsize=16)
+@functools.cache  # as above
 def _shares(cells: int, size: int, device: torch.device) -> Tensor:
     """Return the share of each cell of an axis that each of its pixels covers, (cells, size)."""
     edges = np.arange(cells + 1) * size / cells

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -15,10 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_model.benchmark.timing import Spread
+from gsvnet_model.cuda_graphs import CudaGraphs, ReplayedFunction
 from gsvnet_model.labels import labels_on_device
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import grid_size, image_on_grid, image_tensor
 from gsvnet_model.scheduling import held, moving_cells
+
+_Frame: TypeAlias = Callable[..., tuple[Tensor, ...]]
+"""From the image, and the state and the image on the grid before it, to labels and the same."""
 
 _WARM_UPS = 2
 """Keyframe intervals before the first that counts: recordings, choices of algorithms, memory."""
@@ -43,7 +49,7 @@ class DeviceStream:
 
     The host decides nothing on the way: keyframes come at a fixed interval, scene cuts are not
     looked for, frames in which nothing moved are computed like all others, and confidences do not
-    depend on the estimated quality.
+    depend on the estimated quality. So a GPU can replay whole frames, from image to labels.
 
     Args:
         model: the weights.
@@ -54,8 +60,8 @@ class DeviceStream:
         self._model = model
         self._interval = keyframe_interval
         self._age = -1
-        self._state: Tensor | None = None
-        self._reference: Tensor | None = None
+        self._kept: tuple[Tensor, ...] = ()
+        self._frames: dict[tuple[_Frame, float], _Frame] = {}
 
     @torch.inference_mode()
     def step(self, image: Tensor) -> Tensor:
@@ -68,26 +74,54 @@ class DeviceStream:
             (2, H, W) uint8 on the device: labels, then confidence.
         """
         self._age = (self._age + 1) % self._interval
-        temperature = self._model.info.temperature_at(self._age)
-        logits = self._logits(image)[0]
-        return labels_on_device(logits, image.shape[2], image.shape[3], temperature)
+        frame = _only_frame if self._interval == 1 else _propagated if self._age else _keyframe
+        inputs = (image, *self._kept) if self._age else (image,)
+        labels, *kept = self._recorded(frame)(*inputs)
+        self._kept = tuple(kept)
+        return labels
 
-    def _logits(self, image: Tensor) -> Tensor:
-        """Return the (1, K, ., .) logits of the next frame, and keep what the one after needs."""
-        model, info = self._model, self._model.info
-        if self._interval == 1:
-            return model.segment(image)
-        grid = grid_size(image.shape[2], image.shape[3], info.grid_stride)
-        current = info.normalisation.apply(image_on_grid(image, grid, info.grid_filter))
-        if self._age == 0 or self._state is None or self._reference is None:
-            published = model.segment(image)
-            self._state, self._reference = model.to_grid(published, grid), current
-            return published
-        moving = moving_cells(current, self._reference)
-        new = model.propagate(self._state, current, self._reference).logits
-        self._state = held(moving, new, self._state)
-        self._reference = held(moving, current, self._reference)
-        return self._state
+    def _recorded(self, frame: _Frame) -> _Frame:
+        temperature = self._model.info.temperature_at(self._age)
+        key = frame, temperature
+        if key not in self._frames:
+            function: _Frame = functools.partial(frame, self._model, temperature)
+            if self._model.device.type == "cuda":
+                function = ReplayedFunction(function, CudaGraphs(self._model.device))
+            self._frames[key] = function
+        return self._frames[key]
+
+
+def _only_frame(model: SegmentationModel, temperature: float, image: Tensor) -> tuple[Tensor]:
+    """Return the labels of an image that no other one follows."""
+    return (_labelled(model.plain_segment(image), image, temperature),)
+
+
+def _keyframe(
+    model: SegmentationModel, temperature: float, image: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the labels, the state and the image on the grid."""
+    published, current = model.plain_segment(image), _on_grid(model, image)
+    labels = _labelled(published, image, temperature)
+    return labels, model.to_grid(published, (current.shape[2], current.shape[3])), current
+
+
+def _propagated(
+    model: SegmentationModel, temperature: float, image: Tensor, state: Tensor, reference: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the same, from the state and the image on the grid of the frame before."""
+    current = _on_grid(model, image)
+    moving = moving_cells(current, reference)
+    new = held(moving, model.plain_propagate(state, current, reference).logits, state)
+    return _labelled(new, image, temperature), new, held(moving, current, reference)
+
+
+def _on_grid(model: SegmentationModel, image: Tensor) -> Tensor:
+    grid = grid_size(image.shape[2], image.shape[3], model.info.grid_stride)
+    return model.info.normalisation.apply(image_on_grid(image, grid, model.info.grid_filter))
+
+
+def _labelled(logits: Tensor, image: Tensor, temperature: float) -> Tensor:
+    return labels_on_device(logits[0], image.shape[2], image.shape[3], temperature)
 
 
 def time_device_resident(
