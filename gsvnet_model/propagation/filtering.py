@@ -42,8 +42,11 @@ def guided_filter(
         )
     height, width = warped_logits.shape[-2:]
     radius = size // 2
-    taps_of_bank = kernels.to(mixing.dtype).flatten(1).t()[:, :, None, None]
-    taps = F.conv2d(mixing[:, 1 : 1 + num_kernels], taps_of_bank)
+    # A matrix product, because a GPU rounds the inputs of a 1x1 convolution, and the state is fed
+    # back from frame to frame.
+    taps_of_bank = kernels.to(mixing.dtype).flatten(1).t()
+    taps = taps_of_bank @ mixing[:, 1 : 1 + num_kernels].flatten(2)
+    taps = taps.view(*taps.shape[:2], height, width)
     padded = F.pad(warped_logits, (radius, radius, radius, radius))
     output = mixing[:, :1] * warped_logits
     for tap in range(size * size):
