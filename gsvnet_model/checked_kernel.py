@@ -6,12 +6,12 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from torch import Tensor
+Output = TypeVar("Output")
 
 
-class CheckedKernel:
+class CheckedKernel(Generic[Output]):
     """Computes what a plain function computes, faster where that works.
 
     The first call of a process computes both and compares. Where the kernel cannot be had, fails
@@ -19,24 +19,24 @@ class CheckedKernel:
     That first call waits for the device; later ones can be recorded (`cuda_graphs`).
 
     Args:
-        plain: from tensors and numbers to a tensor.
+        plain: of tensors and numbers.
         load: imports and returns the kernel, of the same arguments.
         agree: whether what the kernel gives (first) will do for what the plain function gives.
     """
 
     def __init__(
         self,
-        plain: Callable[..., Tensor],
-        load: Callable[[], Callable[..., Tensor]],
-        agree: Callable[[Tensor, Tensor], bool],
+        plain: Callable[..., Output],
+        load: Callable[[], Callable[..., Output]],
+        agree: Callable[[Output, Output], bool],
     ) -> None:
         self._plain = plain
         self._load = load
         self._agree = agree
-        self._chosen: Callable[..., Tensor] | None = None
+        self._chosen: Callable[..., Output] | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, *arguments: Any) -> Tensor:
+    def __call__(self, *arguments: Any) -> Output:
         """Return what the plain function returns."""
         if self._chosen is None:
             with self._lock:
@@ -44,7 +44,7 @@ class CheckedKernel:
                     self._chosen = self._choose(arguments)
         return self._chosen(*arguments)
 
-    def _choose(self, arguments: tuple[Any, ...]) -> Callable[..., Tensor]:
+    def _choose(self, arguments: tuple[Any, ...]) -> Callable[..., Output]:
         expected = self._plain(*arguments)
         try:
             kernel = self._load()

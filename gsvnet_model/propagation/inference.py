@@ -2,6 +2,7 @@
 """The propagation step, arranged for speed; `step` is what it has to equal."""
 
 import functools
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gsvnet_model.checked_kernel import CheckedKernel
 from gsvnet_model.compiled_rows import fill_rows, numbers_of
 from gsvnet_model.folding import folded
 from gsvnet_model.packed_convolution import packed
@@ -196,15 +198,12 @@ def _mix(
     Returns:
         (N, S, h, w) and (N, K, h, w), float32.
     """
+    if scores.is_cuda:
+        return _mix_with_kernel(padded, intra_cues, scores, kernels)
+    if scores.device.type != "cpu":
+        return mix_plainly(padded, intra_cues, scores, kernels)
     batch, num_slots, height, width = scores.shape
     num_classes = padded.shape[1]
-    if scores.device.type != "cpu":
-        radius = kernels.shape[-1] // 2
-        scores = scores.float()
-        mixing = scores / (scores.sum(dim=1, keepdim=True) + EPSILON)
-        warped = padded[..., radius : radius + height, radius : radius + width]
-        intra = None if intra_cues is None else intra_cues[:, :num_classes].float()
-        return mixing, guided_filter(warped, mixing, kernels, intra)
     if intra_cues is None:
         intra_cues = scores[:, :0]
     weights = np.empty((batch, num_slots, height, width), np.float32)
@@ -221,6 +220,36 @@ def _mix(
     )
     fill_rows(loop, batch * height, 1 + batch * height * width // _CELLS_PER_THREAD)
     return torch.from_numpy(weights), torch.from_numpy(mixed)
+
+
+def mix_plainly(
+    padded: Tensor, intra_cues: Tensor | None, scores: Tensor, kernels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return mixing weights and new logits map by map, on any device; see `_mix`."""
+    height, width = scores.shape[-2:]
+    radius = kernels.shape[-1] // 2
+    scores = scores.float()
+    mixing = scores / (scores.sum(dim=1, keepdim=True) + EPSILON)
+    warped = padded[..., radius : radius + height, radius : radius + width]
+    intra = None if intra_cues is None else intra_cues[:, : padded.shape[1]].float()
+    return mixing, guided_filter(warped, mixing, kernels, intra)
+
+
+def _load_mix_kernel() -> Callable[..., tuple[Tensor, Tensor]]:
+    from gsvnet_model.propagation.mix_kernel import mix
+
+    return mix
+
+
+def _agree(got: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> bool:
+    """Return whether weights and logits are alike but for rounding."""
+    return all(
+        torch.allclose(a, b, rtol=0, atol=1e-4 * float(b.abs().max()))
+        for a, b in zip(got, expected, strict=True)
+    )
+
+
+_mix_with_kernel = CheckedKernel(mix_plainly, _load_mix_kernel, _agree)
 
 
 def _check_shapes(num_classes: int, logits: Tensor, current: Tensor, previous: Tensor) -> None:

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The kernel that labels on a GPU, run by Triton's interpreter; and the guard before it."""
+"""The kernels for GPUs, run by Triton's interpreter and compiled; and the guard before them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from torch import Tensor
 from gsvnet_model.checked_kernel import CheckedKernel
 
 # In a process of its own, because Triton decides on import whether it interprets.
-_COMPARISON = """
+_LABELS = """
 import itertools
 import torch
 from gsvnet_model.label_kernel import label_pixels
 from gsvnet_model.labels import label_interpolating
 
 torch.manual_seed(0)
-sizes = [((12, 16), (96, 128)), ((13, 17), (97, 131)), ((9, 40), (71, 313)), ((8, 8), (5, 3)),
-         ((1, 1), (4, 5)), ((2, 3), (1, 1)), ((6, 5), (6, 5))]
+sizes = [((4, 6), (32, 48)), ((3, 40), (17, 313)), ((8, 8), (5, 3)), ((1, 1), (2, 5)),
+         ((2, 3), (1, 1)), ((6, 5), (6, 5))]
 for (grid, size), classes in itertools.product(sizes, (1, 2, 19)):
     logits = 3 * torch.randn(classes, *grid)
     probabilities = logits.softmax(0)
@@ -50,11 +50,36 @@ print("alike")
 """
 
 
-def test_kernel_labels_as_interpolating_does() -> None:
+_MIX = """
+import itertools
+import torch
+from gsvnet_model.propagation.inference import mix_plainly
+from gsvnet_model.propagation.kernels import ideal_delay_kernels
+from gsvnet_model.propagation.mix_kernel import mix
+
+torch.manual_seed(0)
+half = dict(dtype=torch.float16, memory_format=torch.channels_last)
+for size, classes, batch, has_intra in itertools.product((3, 5), (2, 19), (1, 2), (True, False)):
+    bank = ideal_delay_kernels(size)
+    bank = bank + 0.1 * torch.randn(bank.shape)  # as if learned
+    logits = torch.randn(batch, classes, 3, 37)
+    padded = torch.nn.functional.pad(logits, (size // 2,) * 4)
+    scores = torch.relu(torch.randn(batch, 1 + len(bank) + has_intra, 3, 37)).to(**half)
+    scores[:, :, 0, 0] = 0
+    cues = torch.randn(batch, classes + 1, 3, 37).to(**half) if has_intra else None
+    arguments = padded, cues, scores, bank
+    for got, expected in zip(mix(*arguments), mix_plainly(*arguments), strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+print("alike")
+"""
+
+
+@pytest.mark.parametrize("comparison", [_LABELS, _MIX], ids=["labels", "mix"])
+def test_kernels_compute_what_the_plain_functions_do(comparison: str) -> None:
     pytest.importorskip("triton")
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", _COMPARISON], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", comparison], env=environment, capture_output=True, text=True
     )
     assert done.stdout == "alike\n", done.stderr
 
@@ -63,18 +88,23 @@ _COMPILATION = """
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 from gsvnet_model.label_kernel import _label_row
+from gsvnet_model.propagation.mix_kernel import _mix_row
 
-types = dict.fromkeys(_label_row.arg_names, "i32")
-types |= {"logits": "*fp32", "probabilities": "*fp32", "out": "*u8", "block": "constexpr"}
-types |= {"row_step": "fp32", "column_step": "fp32"}
-for architecture in (87, 90):  # Jetson Orin, H200
-    source = ASTSource(_label_row, types, {"block": 256})
-    assert compile(source, target=GPUTarget("cuda", architecture, 32)).asm["cubin"]
+floats = {"row_step": "fp32", "column_step": "fp32", "epsilon": "fp32"}
+arrays = dict.fromkeys(("logits", "probabilities", "padded", "bank", "mixing", "mixed"), "*fp32")
+arrays |= {"out": "*u8", "intra": "*fp16", "scores": "*fp16"}
+mixes = {"slots": 11, "side": 3, "has_intra": True, "class_block": 32, "block": 32}
+for kernel, constants in ((_label_row, {"block": 256}), (_mix_row, mixes)):
+    types = {name: (floats | arrays).get(name, "i32") for name in kernel.arg_names}
+    types |= dict.fromkeys(constants, "constexpr")
+    for architecture in (87, 90):  # Jetson Orin, H200
+        target = GPUTarget("cuda", architecture, 32)
+        assert compile(ASTSource(kernel, types, constants), target=target).asm["cubin"]
 print("compiled")
 """
 
 
-def test_kernel_compiles_for_gpus() -> None:
+def test_kernels_compile_for_gpus() -> None:
     pytest.importorskip("triton")
     done = subprocess.run([sys.executable, "-c", _COMPILATION], capture_output=True, text=True)
     assert done.stdout == "compiled\n", done.stderr
