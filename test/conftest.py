@@ -1,19 +1,18 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""What several tests share: an isolated ROS domain, weights, and one running node."""
+"""What several tests share: weights, data, and where there is ROS an isolated domain of it."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import pytest
-import rclpy
 import torch
-from ros_process import INTERVAL, CameraPeer, image_message, scene
 
 from gsvnet_model.checkpoint import save_model
 from gsvnet_model.classes import CAMVID
@@ -22,14 +21,16 @@ from gsvnet_model.model import ModelInfo
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.street_drive import StreetDrive
-from gsvnet_ros.benchmark.nodes import start_node
-from gsvnet_ros.processes import LoggedProcess
 
 # Before any ROS context, and inherited by every node that a test starts.
 os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 100))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 _LOG_FOLDER = tempfile.TemporaryDirectory(prefix="gsvnet_ros_log_")  # removed at exit
 os.environ["ROS_LOG_DIR"] = _LOG_FOLDER.name
+
+# Tests of the library run without ROS, on a machine with a GPU for example.
+if importlib.util.find_spec("rclpy") is not None:
+    from ros_fixtures import camera, camera_of_session, node, ros  # noqa: F401
 
 
 @pytest.fixture(scope="session")
@@ -72,45 +73,3 @@ def training_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write_street(root / "train", range(0, 50, 10))
     _write_street(root / "val", range(50, 56))
     return root
-
-
-@pytest.fixture(scope="session")
-def ros() -> Iterator[None]:
-    """ROS in the test's own process."""
-    rclpy.init()
-    yield
-    rclpy.shutdown()
-
-
-@pytest.fixture(scope="session")
-def node(
-    ros: None, weights_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LoggedProcess]:
-    """One running node for all tests that leave it as they found it."""
-    process = start_node(
-        tmp_path_factory.mktemp("node") / "log.txt",
-        {
-            "model.weights": str(weights_path),
-            "model.device": "cpu",
-            "model.precision": "float32",
-            "keyframe.interval": INTERVAL,
-        },
-    )
-    yield process
-    assert process.stop() == 0, process.log_tail()
-
-
-@pytest.fixture(scope="session")
-def camera_of_session(node: LoggedProcess) -> Iterator[CameraPeer]:
-    """The camera of the running node; use `camera`."""
-    peer = CameraPeer()
-    peer.warm_up(image_message(scene(0)))
-    yield peer
-    peer.close()
-
-
-@pytest.fixture
-def camera(camera_of_session: CameraPeer) -> CameraPeer:
-    """The camera of the running node, whose next frame starts anew."""
-    camera_of_session.reset()
-    return camera_of_session
