@@ -36,7 +36,8 @@ ROSDEP_KEYS = {
     "tqdm": "python3-tqdm",
     "yaml": "python3-yaml",
 }
-NO_ROSDEP_KEY = {"safetensors"}
+# Triton comes with PyTorch where there is a GPU.
+NO_ROSDEP_KEY = {"safetensors", "triton"}
 ROS_PACKAGES = {"rclpy", "ament_index_python", "launch", "launch_ros", "cv_bridge"}
 
 ALL_MODULES = """
@@ -44,7 +45,10 @@ import importlib, pkgutil, sys
 package = importlib.import_module("{package}")
 for module in pkgutil.walk_packages(package.__path__, "{package}."):
     if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            assert error.name == "triton", module.name  # imported where there is a GPU
 """
 
 WITHOUT_ROS = """
