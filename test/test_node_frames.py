@@ -126,7 +126,13 @@ def test_gap_makes_a_keyframe(camera: CameraPeer) -> None:
 def test_gap_of_frames_that_were_dropped_forgets_nothing(camera: CameraPeer) -> None:
     def after_a_drop() -> dict[str, str]:
         camera.exchange(image_message(scene(0)))
-        camera.send(image_message(scene(1), encoding="unheard_of"), camera.next_stamp(900_000_000))
+        unknown, stamp = (
+            image_message(scene(1), encoding="unheard_of"),
+            camera.next_stamp(900_000_000),
+        )
+        # Seen to have arrived: the topic keeps one message, and the next would take its place.
+        change = drops(camera, lambda: camera.send(unknown, stamp))
+        assert change["dropped.bad_encoding"] == 1
         return camera.exchange(image_message(scene(2)), camera.next_stamp(900_000_000))[2]
 
     status = after_a_drop()
