@@ -77,21 +77,22 @@ def _label_row(  # type: ignore[no-untyped-def]
     winner = tl.zeros((block,), tl.int32)
     for index in range(classes):
         at = logits + index * rows * columns + cell
-        upper = (1 - across) * tl.load(at, inside) + across * tl.load(at + right, inside)
-        lower = (1 - across) * tl.load(at + below, inside) + across * tl.load(
-            at + below + right, inside
-        )
-        value = (1 - down) * upper + down * lower
+        value = _between_cells(at, below, right, down, across, inside)
         wins = value > best
         best = tl.where(wins, value, best)
         winner = tl.where(wins, index, winner)
     at = probabilities + winner * rows * columns + cell
-    upper = (1 - across) * tl.load(at, inside) + across * tl.load(at + right, inside)
-    lower = (1 - across) * tl.load(at + below, inside) + across * tl.load(
-        at + below + right, inside
-    )
-    share = 255 * ((1 - down) * upper + down * lower)
+    share = 255 * _between_cells(at, below, right, down, across, inside)
     share = tl.where(share == share, tl.minimum(share, 255.0), 0.0)
     pixel = y * width + x
     tl.store(out + pixel, winner.to(tl.uint8), inside)
     tl.store(out + height * width + pixel, share.to(tl.uint8), inside)
+
+
+@triton.jit
+def _between_cells(at, below, right, down, across, inside):  # type: ignore[no-untyped-def]
+    """Interpolate between the cell at a pointer, its right and lower neighbours and the fourth."""
+    upper = (1 - across) * tl.load(at, inside) + across * tl.load(at + right, inside)
+    corner = tl.load(at + below + right, inside)
+    lower = (1 - across) * tl.load(at + below, inside) + across * corner
+    return (1 - down) * upper + down * lower

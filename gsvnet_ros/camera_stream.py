@@ -210,7 +210,7 @@ class CameraStream:
         """Return why the next frame has to be a keyframe, whatever the interval, else ""."""
         forced, self._forced_reason = self._forced_reason, ""
         reason = forced or jump
-        if forced or jump not in ("", "delay"):
+        if reason and reason not in _OF_THE_STREAM:
             self._segmenter.reset()
         elif self._frames_to_shift:
             self._frames_to_shift -= 1

@@ -93,13 +93,8 @@ def _train_propagation(options: argparse.Namespace) -> None:
     )
     propagation = PropagationNetwork(recipe.network)
     propagation.load_state_dict(weights)
-    info = dataclasses.replace(
-        info,
-        input_scale=recipe.input_scale,
-        grid_stride=recipe.grid_stride,
-        grid_filter=recipe.grid_filter,
-        command=f"{info.command}; gsvnet train propagation --recipe {options.recipe.name}",
-    )
+    command = f"{info.command}; gsvnet train propagation --recipe {options.recipe.name}"
+    info = dataclasses.replace(recipe.described(info), command=command)
     _save(options.output, keyframe, propagation, info)
 
 

@@ -110,12 +110,6 @@ def ablate(
         A row for each variant; after the published one those of its flow alone, without
         propagation network ("warp only"), and of its keyframes ("repeat only").
     """
-    info = dataclasses.replace(
-        info,
-        input_scale=recipe.input_scale,
-        grid_stride=recipe.grid_stride,
-        grid_filter=recipe.grid_filter,
-    )
     for variant in variants:
         run = folder / variant.folder_name
         rows_file = run / "rows.json"
@@ -133,7 +127,8 @@ def ablate(
             )
             network = PropagationNetwork(chosen.network)
             network.load_state_dict(weights)
-            rows = _judge(variant, keyframe, network, info, data, run, device)
+            described = chosen.described(info)
+            rows = _judge(variant, keyframe, network, described, data, run, device)
             write_json(rows_file, {"rows": [dataclasses.asdict(row) for row in rows]})
         for values in json.loads(rows_file.read_text())["rows"]:
             average, minimum = (

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsvnet_model.classes import IGNORE_INDEX
+from gsvnet_model.training.distillation import divergence
 from gsvnet_model.training.keyframe_recipe import KeyframeRecipe
 
 
@@ -44,18 +45,14 @@ def keyframe_loss(
         if index == 0 and recipe.jaccard:
             loss = loss + recipe.jaccard * soft_jaccard_loss(full, labels)
         if index == 0 and teacher is not None:
-            loss = loss + recipe.distillation * _divergence(full, images, teacher)
+            with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16):
+                seen = teacher(images)
+            seen = F.interpolate(
+                seen.float(), labels.shape[-2:], mode="bilinear", align_corners=True
+            )
+            loss = loss + recipe.distillation * divergence(full, seen)
         total = total + (1.0 if index == 0 else auxiliary_weight) * loss
     return total
-
-
-def _divergence(logits: Tensor, images: Tensor, teacher: nn.Module) -> Tensor:
-    """Return the mean divergence from what the teacher sees, also where no label is known."""
-    with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16):
-        seen = teacher(images)
-    size = logits.shape[-2:]
-    truth = F.interpolate(seen.float(), size, mode="bilinear", align_corners=True).softmax(1)
-    return F.kl_div(logits.log_softmax(1), truth, reduction="none").sum(1).mean()
 
 
 def soft_jaccard_loss(logits: Tensor, labels: Tensor) -> Tensor:

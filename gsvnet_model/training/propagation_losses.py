@@ -13,6 +13,7 @@ from gsvnet_model.classes import IGNORE_INDEX
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.propagation.flow import flow_on_grid
+from gsvnet_model.training.distillation import divergence
 from gsvnet_model.training.propagation_clips import ClipBatch
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.training.snippets import Snippets
@@ -78,8 +79,8 @@ def clip_losses(
         if recipe.distillation:
             # The farther from its keyframe a frame is, the more another one there has to teach.
             share = 2 * step / (steps + 1)
-            divergence = _divergence(state, batch.logits[step])
-            losses["distillation_loss"] = recipe.distillation * share * divergence
+            taught = divergence(state, batch.logits[step])
+            losses["distillation_loss"] = recipe.distillation * share * taught
         if output.intra_logits is not None and recipe.intra_loss:
             losses["intra_loss"] = recipe.intra_loss * F.cross_entropy(
                 output.intra_logits.float(),
@@ -94,11 +95,6 @@ def clip_losses(
         for name, value in losses.items():
             parts[name] = parts.get(name, 0) + value / steps
     return parts
-
-
-def _divergence(logits: Tensor, teacher: Tensor) -> Tensor:
-    terms = F.kl_div(logits.log_softmax(1), teacher.softmax(1), reduction="none")
-    return terms.sum(1).mean()
 
 
 def _segmentation_loss(logits: Tensor, labels: Tensor, class_weights: Tensor) -> Tensor:

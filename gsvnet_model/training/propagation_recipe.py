@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
+from gsvnet_model.model import ModelInfo
 from gsvnet_model.motion import MotionRanges
 from gsvnet_model.preprocessing import GRID_FILTERS, GridFilter
 from gsvnet_model.propagation import PropagationConfig
@@ -87,6 +89,15 @@ class PropagationRecipe:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
         if self.still_clips + self.drive_clips < 1:
             raise ValueError("expected clips to train on: still_clips or drive_clips above 0")
+
+    def described(self, info: ModelInfo) -> ModelInfo:
+        """Return what belongs to the weights that this gives, from that of the keyframe's."""
+        return dataclasses.replace(
+            info,
+            input_scale=self.input_scale,
+            grid_stride=self.grid_stride,
+            grid_filter=self.grid_filter,
+        )
 
     @property
     def total_iterations(self) -> int:
