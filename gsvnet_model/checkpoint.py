@@ -60,7 +60,10 @@ def save_model(
 
 
 def load_model(
-    path: str | Path | None = None, device: str = AUTO, precision: str = AUTO
+    path: str | Path | None = None,
+    device: str = AUTO,
+    precision: str = AUTO,
+    input_scale: float | None = None,
 ) -> SegmentationModel:
     """Load weights and build the networks that they name.
 
@@ -68,18 +71,21 @@ def load_model(
         path: safetensors file; None loads the weights that the package carries.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "auto", "float32", "bfloat16" or "float16", of the keyframe network.
+        input_scale: keyframe input pixels per image pixel; None is what the weights are meant for.
 
     Returns:
         The model, ready to run.
 
     Raises:
         ValueError: if the file is missing, is no checkpoint of this project, or holds other
-            tensors than its networks need (every one is named); or if device or precision
-            cannot be had.
+            tensors than its networks need (every one is named); or if device, precision or
+            input scale cannot be had.
     """
     chosen_device = choose_device(device)
     chosen_precision = choose_precision(precision, chosen_device)
     keyframe, propagation, info = read_networks(default_weights() if path is None else Path(path))
+    if input_scale is not None:
+        info = dataclasses.replace(info, input_scale=input_scale)
     return SegmentationModel(keyframe, propagation, info, chosen_device, chosen_precision)
 
 

@@ -28,6 +28,7 @@ from gsvnet_model.preprocessing import (
     grid_image,
     grid_size,
     image_tensor,
+    input_size,
     keyframe_image,
 )
 from gsvnet_model.propagation import PropagationNetwork, PropagationOutput
@@ -44,6 +45,8 @@ class ModelInfo:
         classes: what the class ids mean.
         normalisation: constants of the networks' inputs.
         input_scale: keyframe input pixels per image pixel (the paper: 0.75).
+        input_stride: the sides of the keyframe input are one more than a multiple of this; see
+            `input_size`.
         grid_stride: image pixels per cell of the propagated state (the paper: 8).
         grid_filter: how images come to the grid.
         temperatures: what logits are divided by for the confidence, by frames since the keyframe;
@@ -60,6 +63,7 @@ class ModelInfo:
     classes: ClassTable
     normalisation: Normalisation
     input_scale: float = 1.0
+    input_stride: int = 1
     grid_stride: int = 8
     grid_filter: GridFilter = "area"
     temperatures: tuple[float, ...] = (1.0,)
@@ -72,6 +76,8 @@ class ModelInfo:
         """Check the values."""
         if not 0.1 <= self.input_scale <= 2.0:
             raise ValueError(f"expected an input scale of 0.1 to 2, got {self.input_scale}")
+        if self.input_stride < 1:
+            raise ValueError(f"expected an input stride of at least 1, got {self.input_stride}")
         if self.grid_stride not in (4, 8, 16):
             raise ValueError(f"expected a grid stride of 4, 8 or 16, got {self.grid_stride}")
         if self.grid_filter not in GRID_FILTERS:
@@ -80,6 +86,10 @@ class ModelInfo:
             )
         if not self.temperatures or not all(value > 0 for value in self.temperatures):
             raise ValueError(f"expected temperatures above 0, got {self.temperatures}")
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the (height, width) of the keyframe network's input for an image."""
+        return input_size(height, width, self.input_scale, self.input_stride)
 
     def temperature_at(self, age: int, disagreement: float = 0.0) -> float:
         """Return what the logits of a frame are divided by for its confidence.
@@ -221,5 +231,6 @@ class SegmentationModel:
 def _segmented(
     keyframe: nn.Module, info: ModelInfo, precision: torch.dtype, image: Tensor
 ) -> Tensor:
-    inputs = keyframe_image(image, info.input_scale, info.normalisation, precision)
+    size = info.input_size(image.shape[2], image.shape[3])
+    inputs = keyframe_image(image, size, info.normalisation, precision)
     return keyframe(inputs).float()  # type: ignore[no-any-return]

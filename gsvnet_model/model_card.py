@@ -33,7 +33,7 @@ def write_model_card(path: Path, weights: Path, tables: Mapping[str, str]) -> No
         ("keyframe network", info.keyframe_network),
         ("classes", ", ".join(info.classes.names)),
         ("mean, std (RGB, 0..255)", f"{info.normalisation.mean}, {info.normalisation.std}"),
-        ("input scale", info.input_scale),
+        ("input scale, stride", f"{info.input_scale:.4g}, {info.input_stride}"),
         ("grid stride, filter", f"{info.grid_stride}, {info.grid_filter}"),
         ("temperatures by age", ", ".join(f"{value:.3g}" for value in info.temperatures)),
         ("their logarithm, per percent of disagreement", f"{info.temperature_slope:+.4f}"),

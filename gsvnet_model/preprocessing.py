@@ -99,7 +99,7 @@ def image_tensor(image: NDArray[np.uint8] | NDArray[np.float32], device: torch.d
 
 def keyframe_image(
     image: Tensor,
-    scale: float,
+    size: tuple[int, int],
     normalisation: Normalisation,
     precision: torch.dtype = torch.float32,
 ) -> Tensor:
@@ -109,7 +109,7 @@ def keyframe_image(
 
     Args:
         image: (N, 3, H, W) uint8 RGB.
-        scale: input pixels per image pixel; the paper uses 0.75.
+        size: (h, w) of the input; see `input_size`.
         normalisation: constants of the network.
         precision: dtype of the network.
 
@@ -117,25 +117,38 @@ def keyframe_image(
         (N, 3, h, w), normalised, in the memory layout of the image.
 
     Convention:
-        Bilinear with align_corners=True. The sides are rounded down as published: 3 * (H // 4)
-        at 0.75.
+        Bilinear with align_corners=True.
+    """
+    if size == tuple(image.shape[-2:]):
+        return normalisation.apply(image, precision)
+    if _is_interleaved(image) and precision in _COMPILED_PRECISIONS:
+        return _in_one_pass(image, size, normalisation, precision)
+    values = normalisation.apply(image)
+    resized = F.interpolate(values, size, mode="bilinear", align_corners=True)
+    return resized.to(precision)
+
+
+def input_size(height: int, width: int, scale: float, stride: int) -> tuple[int, int]:
+    """Return the (height, width) of the keyframe network's input for an image.
+
+    Args:
+        height: of the image, pixels.
+        width: of the image, pixels.
+        scale: input pixels per image pixel; the paper uses 0.75.
+        stride: the sides are one more than the nearest multiple of this; 1 takes any.
+
+    Convention:
+        Cell i of logits at stride s is centred on input pixel s * i. Only on a side of s * n + 1
+        pixels do the last cell and the last pixel coincide, as everything that reads logits with
+        align_corners=True takes them to. Before that the sides are rounded down as published:
+        3 * (H // 4) at 0.75.
 
     See:
         Paper Sec. 4.1 (inference at 0.75 of the resolution).
     """
-    if scale == 1.0:
-        return normalisation.apply(image, precision)
-    height, width = (scaled_side(side, scale) for side in image.shape[-2:])
-    if _is_interleaved(image) and precision in _COMPILED_PRECISIONS:
-        return _in_one_pass(image, (height, width), normalisation, precision)
-    values = normalisation.apply(image)
-    resized = F.interpolate(values, (height, width), mode="bilinear", align_corners=True)
-    return resized.to(precision)
-
-
-def scaled_side(side: int, scale: float) -> int:
-    """Return a side of the scaled image in pixels; at 0.75 the published 3 * (side // 4)."""
-    return 3 * (side // 4) if scale == 0.75 else max(1, int(side * scale))
+    sides = (3 * (side // 4) if scale == 0.75 else int(side * scale) for side in (height, width))
+    rows, columns = (stride * max(0, round((side - 1) / stride)) + 1 for side in sides)
+    return rows, columns
 
 
 def grid_size(height: int, width: int, stride: int) -> tuple[int, int]:

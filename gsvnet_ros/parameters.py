@@ -170,6 +170,14 @@ class Settings:
         "configure",
         choices=PRECISIONS,
     )
+    model_input_scale: float = _parameter(
+        "model.input_scale",
+        0.0,
+        "Keyframe input pixels per image pixel, 0.1 to 2: less is faster and coarser. 0 takes what "
+        "the weights are meant for.",
+        "configure",
+        limits=(0.0, 2.0),
+    )
     model_threads: int = _parameter(
         "model.threads",
         0,

@@ -97,7 +97,10 @@ class SegmentationNode(LifecycleNode):
         settings = self.settings
         try:
             model = load_model(
-                settings.model_weights or None, settings.model_device, settings.model_precision
+                settings.model_weights or None,
+                settings.model_device,
+                settings.model_precision,
+                settings.model_input_scale or None,
             )
             classes = merge_classes(model.info.classes, settings.classes_merge)
             check_policy(settings, model.info)

@@ -32,6 +32,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         CAMVID,
         Normalisation.imagenet(),
         input_scale=0.75,
+        input_stride=8,
         grid_stride=4,
         grid_filter="bilinear",
         temperatures=(1.1, 1.5),
@@ -145,9 +146,21 @@ def test_device_and_precision_guards(weights: Path) -> None:
             load_model(weights, device="cuda")
 
 
+def test_input_scale_can_be_chosen(weights: Path) -> None:
+    assert load_model(weights, "cpu").info.input_scale == 0.75
+    assert load_model(weights, "cpu", input_scale=0.5).info.input_scale == 0.5
+    with pytest.raises(ValueError, match="input scale"):
+        load_model(weights, "cpu", input_scale=3.0)
+
+
 def test_info_guards() -> None:
     info = ModelInfo("tiny", CAMVID, Normalisation.swiftnet())
-    for wrong in ({"input_scale": 0.0}, {"grid_stride": 7}, {"grid_filter": "cubic"}):
+    for wrong in (
+        {"input_scale": 0.0},
+        {"input_stride": 0},
+        {"grid_stride": 7},
+        {"grid_filter": "cubic"},
+    ):
         with pytest.raises(ValueError, match="expected"):
             dataclasses.replace(info, **wrong)
 

@@ -145,6 +145,16 @@ def test_device_that_is_not_there_is_a_failure(manager: Peer, weights_path: Path
     assert manager.change_state("configure")
 
 
+def test_input_scale_out_of_reach_is_a_failure(manager: Peer, weights_path: Path) -> None:
+    assert not manager.set(model__input_scale=2.5).successful
+    assert manager.set(model__weights=str(weights_path), model__input_scale=0.01).successful
+    assert not manager.change_state("configure")
+    assert manager.set(model__input_scale=0.5).successful
+    assert manager.change_state("configure")
+    assert manager.change_state("cleanup")
+    assert manager.set(model__input_scale=0).successful
+
+
 def test_states_serve_and_release(manager: Peer, weights_path: Path) -> None:
     assert manager.set(model__weights=str(weights_path)).successful
     assert manager.change_state("configure")

@@ -15,8 +15,8 @@ from gsvnet_model.preprocessing import (
     grid_image,
     grid_size,
     image_tensor,
+    input_size,
     keyframe_image,
-    scaled_side,
 )
 
 RNG = np.random.default_rng(0)
@@ -72,13 +72,9 @@ def test_keyframe_image_is_the_image_normalised_and_resized(
     torch.set_num_threads(3)
     for height, width in ((50, 71), (1, 9), (9, 1)):
         image = pixels(kind, height, width)
-        size = (height, width)
-        if scale != 1:
-            size = (scaled_side(height, scale), scaled_side(width, scale))
-        if min(size) == 0:
-            continue
-        precise = keyframe_image(image, scale, normalisation)
-        rounded = keyframe_image(image, scale, normalisation, torch.bfloat16)
+        size = input_size(height, width, scale, 1)
+        precise = keyframe_image(image, size, normalisation)
+        rounded = keyframe_image(image, size, normalisation, torch.bfloat16)
         expected = as_defined(image, size, normalisation, torch.float32)
         assert precise.shape == rounded.shape == expected.shape
         torch.testing.assert_close(precise, expected, rtol=0, atol=1e-5)
@@ -90,13 +86,25 @@ def test_keyframe_image_is_the_image_normalised_and_resized(
     torch.set_num_threads(threads)
 
 
-def test_keyframe_image_scale() -> None:
+def test_input_size() -> None:
+    assert input_size(362, 481, 0.75, 1) == (3 * 90, 3 * 120)  # as published
+    assert input_size(362, 481, 0.5, 1) == (181, 240)
+    assert input_size(360, 480, 1.0, 1) == (360, 480)
+    assert input_size(360, 480, 1.0, 8) == (361, 481)
+    assert input_size(360, 480, 4 / 3, 8) == (481, 641)
+    for height, width in ((1, 9), (2000, 33)):
+        for stride in (1, 4, 8):
+            for side in input_size(height, width, 0.3, stride):
+                assert side >= 1
+                assert (side - 1) % stride == 0
+
+
+def test_keyframe_image_size() -> None:
     image = RNG.integers(0, 256, (362, 481, 3), dtype=np.uint8)
     normalisation = Normalisation((10.0, 20.0, 30.0), (2.0, 4.0, 8.0))
     tensor = image_tensor(image, torch.device("cpu"))
-    assert keyframe_image(tensor, 0.75, normalisation).shape == (1, 3, 3 * 90, 3 * 120)
-    assert keyframe_image(tensor, 0.5, normalisation).shape == (1, 3, 181, 240)
-    same = keyframe_image(tensor, 1.0, normalisation)
+    assert keyframe_image(tensor, (181, 240), normalisation).shape == (1, 3, 181, 240)
+    same = keyframe_image(tensor, (362, 481), normalisation)
     red = (image[7, 9, 0] - 10.0) / 2.0
     blue = (image[7, 9, 2] - 30.0) / 8.0
     assert same[0, 0, 7, 9].item() == pytest.approx(red)
@@ -110,3 +118,17 @@ def test_exception() -> None:
         grid_image(np.zeros((16, 16, 3), np.uint8), (2, 2), "cubic")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="deviations"):
         Normalisation((0.0, 0.0, 0.0), (1.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("scale", [0.6, 1.0, 4 / 3])
+def test_corners_of_the_logits_lie_on_those_of_the_image(scale: float) -> None:
+    """Cells of strided convolutions say what the image shows just where labels are read."""
+    normalisation = Normalisation.swiftnet()
+    for height, width in ((120, 160), (97, 141)):
+        rows, columns = np.mgrid[:height, :width]
+        ramps = np.stack((rows, columns, rows), -1).astype(np.uint8)
+        image = image_tensor(ramps, torch.device("cpu"))
+        inputs = keyframe_image(image, input_size(height, width, scale, 8), normalisation)
+        logits = inputs[..., ::8, ::8]  # cell i of a map at stride 8 is centred on pixel 8 * i
+        seen = F.interpolate(logits, (height, width), mode="bilinear", align_corners=True)
+        torch.testing.assert_close(seen, normalisation.apply(image), rtol=0, atol=1e-4)

@@ -13,8 +13,10 @@ from models import TinyKeyframeNetwork, random_model
 from numpy.typing import NDArray
 from torch import nn
 
+from gsvnet_model.classes import CAMVID
 from gsvnet_model.evaluation import evaluate_distances
 from gsvnet_model.metrics import ConfusionMatrix
+from gsvnet_model.model import ModelInfo
 from gsvnet_model.motion import MovingFrame
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
@@ -27,10 +29,11 @@ from gsvnet_model.training.propagation_losses import clip_losses
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.training.recipe import read_recipe
 from gsvnet_model.training.run import Run, WeightAverage
-from gsvnet_model.training.snippets import GridGeometry, render_snippets
+from gsvnet_model.training.snippets import render_snippets
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 NORMALISATION = Normalisation.swiftnet()
+INFO = ModelInfo("tiny", CAMVID, NORMALISATION)
 CPU = torch.device("cpu")
 
 
@@ -58,7 +61,7 @@ def recipe(**values: object) -> PropagationRecipe:
 def train(
     chosen: PropagationRecipe, keyframe: nn.Module, training_folder: Path, output: Path
 ) -> dict[str, torch.Tensor]:
-    return train_propagation(chosen, keyframe, NORMALISATION, training_folder, output, CPU)
+    return train_propagation(chosen, keyframe, INFO, training_folder, output, CPU)
 
 
 @pytest.mark.parametrize("cut_at", [1, 5], ids=["flow", "recursion"])
@@ -123,9 +126,7 @@ def test_variants_train(
 def test_distillation_weighs_distance_and_vanishes_for_the_teacher(
     keyframe: nn.Module, tmp_path: Path
 ) -> None:
-    clips = render_snippets(
-        tmp_path, moving_ramp, 1, keyframe, NORMALISATION, GridGeometry(8, "area", 1.0), "kl", CPU
-    )
+    clips = render_snippets(tmp_path, moving_ramp, 1, keyframe, INFO, "kl", CPU)
     no = np.zeros(1, np.bool_)
     batch = load_clips(clips, np.array([0]), no, no, NORMALISATION, CPU)
     network = PropagationNetwork(recipe().network).eval()
@@ -165,10 +166,8 @@ def moving_ramp(index: int) -> tuple[MovingFrame, ...]:
 
 @pytest.mark.parametrize("stride", [4, 8])
 def test_clips_on_the_grid(tmp_path: Path, keyframe: nn.Module, stride: int) -> None:
-    geometry = GridGeometry(stride, "area", 1.0)
-    clips = render_snippets(
-        tmp_path, moving_ramp, 2, keyframe, NORMALISATION, geometry, "ramp", CPU
-    )
+    info = dataclasses.replace(INFO, grid_stride=stride)
+    clips = render_snippets(tmp_path, moving_ramp, 2, keyframe, info, "ramp", CPU)
     grid = (96 // stride, 128 // stride)
     assert len(clips) == 2
     assert clips.images.shape == (2, 3, *grid, 3)
@@ -186,7 +185,6 @@ def test_clips_on_the_grid(tmp_path: Path, keyframe: nn.Module, stride: int) -> 
 
 
 def test_rendering_resumes(tmp_path: Path, keyframe: nn.Module) -> None:
-    geometry = GridGeometry(8, "area", 1.0)
     asked: list[int] = []
 
     def render(index: int) -> tuple[MovingFrame, ...]:
@@ -196,7 +194,7 @@ def test_rendering_resumes(tmp_path: Path, keyframe: nn.Module) -> None:
         return moving_ramp(index)
 
     def run() -> NDArray[np.float16]:
-        clips = render_snippets(tmp_path, render, 24, keyframe, NORMALISATION, geometry, "cut", CPU)
+        clips = render_snippets(tmp_path, render, 24, keyframe, INFO, "cut", CPU)
         return np.asarray(clips.logits)
 
     with pytest.raises(KeyboardInterrupt):
@@ -212,10 +210,7 @@ def test_rendering_resumes(tmp_path: Path, keyframe: nn.Module) -> None:
 
 
 def test_mirrored_and_reversed_clips_stay_consistent(tmp_path: Path, keyframe: nn.Module) -> None:
-    geometry = GridGeometry(8, "area", 1.0)
-    clips = render_snippets(
-        tmp_path, moving_ramp, 1, keyframe, NORMALISATION, geometry, "ramp", CPU
-    )
+    clips = render_snippets(tmp_path, moving_ramp, 1, keyframe, INFO, "ramp", CPU)
 
     def load(mirrored: bool, backwards: bool) -> ClipBatch:
         flags = np.array([mirrored]), np.array([backwards])

@@ -64,7 +64,9 @@ class PublishedArrangement:
         pixels = image_tensor(image, self._device).contiguous()
         current = self._info.normalisation.apply(pixels)
         if self._logits is None or self._previous is None:
-            inputs = keyframe_image(pixels, self._info.input_scale, self._info.normalisation)
+            inputs = keyframe_image(
+                pixels, self._info.input_size(height, width), self._info.normalisation
+            )
             self._logits = _resized(self._keyframe(inputs), grid)
         else:
             self._logits = self._propagated(

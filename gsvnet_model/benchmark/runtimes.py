@@ -131,7 +131,7 @@ def _examples(workload: Workload, model: SegmentationModel) -> list[_Example]:
     grid = grid_size(*workload.size, info.grid_stride)
     previous, current = (model.grid_input(image).normalised for image in (before, now))
     pixels = image_tensor(before, model.device)
-    image = keyframe_image(pixels, info.input_scale, info.normalisation)
+    image = keyframe_image(pixels, info.input_size(*workload.size), info.normalisation)
     state = model.to_grid(model.segment(pixels), grid)
     keyframe, propagation, _ = workload.networks()
     inference = PropagationInference(propagation, precision)

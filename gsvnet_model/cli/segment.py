@@ -28,6 +28,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="frames from one keyframe to the next (default: %(default)s)",
     )
     parser.add_argument("--frames", type=int, help="label at most so many frames")
+    parser.add_argument(
+        "--input-scale",
+        type=float,
+        help="keyframe input pixels per image pixel (default: what the weights are meant for)",
+    )
     add_model_options(parser)
     parser.set_defaults(run=_run)
 
@@ -41,7 +46,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     """Write overlay.mp4, labels/NNNNNN.png (class ids) and confidence/NNNNNN.png."""
-    model = load_model(options.weights, options.device, options.precision)
+    model = load_model(options.weights, options.device, options.precision, options.input_scale)
     segmenter = VideoSegmenter(model, options.interval)
     source = open_source(options.source, num_images=options.frames)
     for folder in ("labels", "confidence"):

@@ -54,7 +54,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _train_keyframe(options: argparse.Namespace) -> None:
     recipe = read_recipe(options.recipe, KeyframeRecipe)
     device = choose_device(options.device)
-    info = ModelInfo(recipe.network, CAMVID, Normalisation.swiftnet())
+    info = ModelInfo(
+        recipe.network,
+        CAMVID,
+        Normalisation.swiftnet(),
+        input_scale=recipe.input_scale,
+        input_stride=recipe.input_stride,
+    )
     # Until its own is trained, the propagation network is one that has learned nothing.
     propagation = PropagationNetwork(PropagationConfig(recipe.num_classes))
     command = f"gsvnet train keyframe --recipe {options.recipe.name}"
@@ -68,7 +74,10 @@ def _train_keyframe(options: argparse.Namespace) -> None:
                     f"{options.start}: expected images normalised by {info.normalisation}, as in "
                     f"training, got {earlier.normalisation}; start from other weights"
                 )
-            propagation, info = trained, earlier
+            propagation = trained
+            info = dataclasses.replace(
+                earlier, input_scale=recipe.input_scale, input_stride=recipe.input_stride
+            )
     if options.teacher is not None:
         teacher, _, _ = read_networks(options.teacher)
         command = f"{command} --teacher {options.teacher.name}"
@@ -86,7 +95,7 @@ def _train_propagation(options: argparse.Namespace) -> None:
     weights = train_propagation(
         recipe,
         keyframe,
-        info.normalisation,
+        info,
         find_camvid(options.data),
         options.output,
         choose_device(options.device),

@@ -40,7 +40,7 @@ class DeepAggregationPyramidPooling(nn.Module):
         Convention:
             Pools are centred on every second, fourth and eighth cell and average only cells
             inside the map, so that a map of another size means the same; they go back to h x w
-            bilinearly with align_corners=False.
+            bilinearly with align_corners=True.
         """
         # The published code counts the padding's zeros as well.
         pooled = [
@@ -50,9 +50,7 @@ class DeepAggregationPyramidPooling(nn.Module):
         pooled.append(x.mean((2, 3), keepdim=True))
         maps = [self.scales[0](x)]
         for scale, blend, coarse in zip(self.scales[1:], self.blends, pooled, strict=True):
-            coarse = F.interpolate(
-                scale(coarse), x.shape[-2:], mode="bilinear", align_corners=False
-            )
+            coarse = F.interpolate(scale(coarse), x.shape[-2:], mode="bilinear", align_corners=True)
             maps.append(blend(coarse + maps[-1]))
         return self.compress(torch.cat(maps, 1)) + self.shortcut(x)  # type: ignore[no-any-return]
 

@@ -109,7 +109,9 @@ class DDRNet(nn.Module):
         """Return the fused features and the high-resolution branch after stage 3, at stride 8.
 
         Convention:
-            The low-resolution branch is upsampled bilinearly with align_corners=False.
+            The low-resolution branch is upsampled bilinearly with align_corners=True: a cell of a
+            strided convolution is centred on its first pixel, so that on sides of 64 * n + 1
+            every map's corners lie on the image's. (The published code has them False.)
         """
         x = self.stem(image)
         low, high = self.low3(x), self.high3(x)
@@ -186,4 +188,4 @@ def _conv_norm_relu(
 
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
+    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=True)

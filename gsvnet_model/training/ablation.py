@@ -118,7 +118,7 @@ def ablate(
             weights = train_propagation(
                 chosen,
                 keyframe,
-                info.normalisation,
+                info,
                 data,
                 run,
                 device,

@@ -14,7 +14,7 @@ from gsvnet_model.data.camvid import open_split
 from gsvnet_model.freed_memory import keep_freed_memory
 from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.metrics import ConfusionMatrix
-from gsvnet_model.preprocessing import Normalisation
+from gsvnet_model.preprocessing import Normalisation, image_tensor, input_size, keyframe_image
 from gsvnet_model.training.class_weights import class_weights
 from gsvnet_model.training.keyframe_batches import Drives, Stills, batches
 from gsvnet_model.training.keyframe_losses import keyframe_loss
@@ -115,7 +115,9 @@ def _validate(
     split = open_split(data, "val")
     for index in range(0, len(split), 10):
         image, truth = split[index]
-        inputs = normalisation.apply(torch.from_numpy(image[None]).to(device).permute(0, 3, 1, 2))
+        height, width = truth.shape
+        size = input_size(height, width, recipe.input_scale, recipe.input_stride)
+        inputs = keyframe_image(image_tensor(image, device), size, normalisation)
         with torch.autocast(device.type, torch.bfloat16):
             logits = network(inputs)
         full = F.interpolate(logits.float(), truth.shape, mode="bilinear", align_corners=True)

@@ -15,7 +15,7 @@ class Phase:
 
     Attributes:
         share: share of all iterations.
-        crop: (height, width) of the training crop, multiples of 32.
+        crop: (height, width) of the training crop; see `KeyframeRecipe.input_stride`.
         drive_images: how many images of a batch are rendered street drives.
     """
 
@@ -31,6 +31,9 @@ class KeyframeRecipe:
     Attributes:
         network: name in the registry of keyframe networks.
         num_classes: number of classes K.
+        input_scale: network input pixels per image pixel, for which the weights are meant: in the
+            validation and the weights file, not in the crops.
+        input_stride: as `ModelInfo`'s; crops have such sides too.
         iterations: optimiser steps.
         batch_size: images per step.
         drive_pool: number of rendered images to draw from.
@@ -49,6 +52,8 @@ class KeyframeRecipe:
 
     network: str = "swiftnet_r18"
     num_classes: int = 11
+    input_scale: float = 1.0
+    input_stride: int = 1
     iterations: int = 3000
     batch_size: int = 8
     drive_pool: int = 720
@@ -77,6 +82,11 @@ class KeyframeRecipe:
                 raise ValueError(
                     f"expected 0 <= drive_images < batch_size {self.batch_size}, "
                     f"got {phase.drive_images}"
+                )
+            if any((side - 1) % self.input_stride for side in phase.crop):
+                raise ValueError(
+                    f"expected crops of one more than a multiple of input_stride "
+                    f"{self.input_stride}, got {phase.crop}"
                 )
         if abs(sum(phase.share for phase in self.phases) - 1) > 1e-6:
             raise ValueError("expected the shares of the phases to sum to 1")

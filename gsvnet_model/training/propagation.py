@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gsvnet_model.preprocessing import Normalisation
+from gsvnet_model.model import ModelInfo
 from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.propagation.flow import FlowLight
 from gsvnet_model.training.class_weights import class_weights
@@ -31,7 +31,7 @@ _MAX_NORM = 5.0
 def train_propagation(
     recipe: PropagationRecipe,
     keyframe_network: nn.Module,
-    normalisation: Normalisation,
+    info: ModelInfo,
     data: Path,
     output: Path,
     device: torch.device,
@@ -43,7 +43,7 @@ def train_propagation(
     Args:
         recipe: what to train and how.
         keyframe_network: gives the logits to propagate; stays as it is.
-        normalisation: of both networks' inputs.
+        info: of the keyframe network.
         data: CamVid folder; only its stills for training are used.
         output: folder of the run.
         device: where to train.
@@ -57,8 +57,9 @@ def train_propagation(
     """
     keyframe_network = keyframe_network.to(device).eval()
     clips, held_out = render_clips(
-        recipe, keyframe_network, normalisation, data, clip_folder or output, device
+        recipe, keyframe_network, recipe.described(info), data, clip_folder or output, device
     )
+    normalisation = info.normalisation
     torch.manual_seed(recipe.seed)
     network = PropagationNetwork(recipe.network).to(device)
     _start_from_warping(network)

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from gsvnet_model.classes import CAMVID
 from gsvnet_model.data.augment import Augmentation, random_view
 from gsvnet_model.data.camvid import open_split
+from gsvnet_model.model import ModelInfo
 from gsvnet_model.motion import MovingFrame, SceneRoles, collect_cutouts, moving_still
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.street_drive import StreetDrive, steady
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
-from gsvnet_model.training.snippets import GridGeometry, Snippets, render_snippets
+from gsvnet_model.training.snippets import Snippets, render_snippets
 
 _FIRST_DRIVE = 5000
 """Seed of the first street drive: none that the keyframe network was trained on."""
@@ -33,7 +34,7 @@ _REVERSED = 0.2
 def render_clips(
     recipe: PropagationRecipe,
     keyframe_network: nn.Module,
-    normalisation: Normalisation,
+    info: ModelInfo,
     data: Path,
     output: Path,
     device: torch.device,
@@ -45,7 +46,7 @@ def render_clips(
     Args:
         recipe: which clips, and how many.
         keyframe_network: labels them; in eval mode, on `device`.
-        normalisation: of its input.
+        info: of the weights that the recipe gives; see `PropagationRecipe.described`.
         data: CamVid folder.
         output: where the clips are kept.
         device: where the keyframe network runs.
@@ -75,9 +76,8 @@ def render_clips(
             return still(stills, 0, index)
         return _drive_clip(index - recipe.still_clips, num_frames, height, width, recipe.seed)
 
-    geometry = GridGeometry(recipe.grid_stride, recipe.grid_filter, recipe.input_scale)
     identity = repr((recipe.seed, recipe.still_clips, recipe.distance, recipe.motion))
-    common = (keyframe_network, normalisation, geometry)
+    common = (keyframe_network, info)
     return (
         render_snippets(
             output, clip, recipe.still_clips + recipe.drive_clips, *common, identity, device

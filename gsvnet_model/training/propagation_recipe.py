@@ -23,7 +23,6 @@ class PropagationRecipe:
         network: choices of the propagation network.
         grid_stride: image pixels per cell of the grid; the paper uses 8.
         grid_filter: how images come to the grid.
-        input_scale: keyframe input pixels per image pixel.
         still_clips: number of clips made of stills.
         drive_clips: number of clips of rendered street drives.
         held_out_clips: number of clips of held-out stills that validate.
@@ -52,7 +51,6 @@ class PropagationRecipe:
     network: PropagationConfig = field(default_factory=lambda: PropagationConfig(11))
     grid_stride: int = 8
     grid_filter: GridFilter = "area"
-    input_scale: float = 1.0
     still_clips: int = 1000
     drive_clips: int = 200
     held_out_clips: int = 60
@@ -92,12 +90,7 @@ class PropagationRecipe:
 
     def described(self, info: ModelInfo) -> ModelInfo:
         """Return what belongs to the weights that this gives, from that of the keyframe's."""
-        return dataclasses.replace(
-            info,
-            input_scale=self.input_scale,
-            grid_stride=self.grid_stride,
-            grid_filter=self.grid_filter,
-        )
+        return dataclasses.replace(info, grid_stride=self.grid_stride, grid_filter=self.grid_filter)
 
     @property
     def total_iterations(self) -> int:

@@ -19,36 +19,15 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from gsvnet_model.model import ModelInfo
 from gsvnet_model.motion import MovingFrame
-from gsvnet_model.preprocessing import (
-    GridFilter,
-    Normalisation,
-    grid_image,
-    grid_size,
-    image_tensor,
-    keyframe_image,
-)
+from gsvnet_model.preprocessing import grid_image, grid_size, image_tensor, keyframe_image
 
 _LABELS_PER_CELL = 2
 """Labels kept per cell and direction: they train as well as all of them, at a fraction."""
 
 _CHUNK = 16
 """Clips rendered between two notes of the progress."""
-
-
-@dataclass(frozen=True)
-class GridGeometry:
-    """How images come to the grid and to the keyframe network.
-
-    Attributes:
-        stride: image pixels per cell of the grid.
-        grid_filter: how images come to the grid.
-        input_scale: keyframe input pixels per image pixel.
-    """
-
-    stride: int
-    grid_filter: GridFilter
-    input_scale: float
 
 
 @dataclass(frozen=True)
@@ -83,8 +62,7 @@ def render_snippets(
     render: Callable[[int], Sequence[MovingFrame]],
     count: int,
     keyframe_network: nn.Module,
-    normalisation: Normalisation,
-    geometry: GridGeometry,
+    info: ModelInfo,
     identity: str,
     device: torch.device,
 ) -> Snippets:
@@ -97,8 +75,7 @@ def render_snippets(
         render: gives the frames of clip i, a function of i alone; all of one size and length.
         count: number of clips, at least 1.
         keyframe_network: in eval mode, on `device`; maps (N, 3, H, W) to (N, K, ., .) logits.
-        normalisation: of both networks' inputs.
-        geometry: how images come to the grid.
+        info: how images come to the grid and to the keyframe network.
         identity: whatever else decides the clips, so that others get another folder.
         device: where the keyframe network runs.
 
@@ -110,7 +87,8 @@ def render_snippets(
     """
     if count < 1:
         raise ValueError(f"expected at least 1 clip, got {count}")
-    key = hashlib.sha256(repr((identity, count, geometry, normalisation, _NAMES)).encode())
+    geometry = (info.grid_stride, info.grid_filter, info.input_scale, info.input_stride)
+    key = hashlib.sha256(repr((identity, count, geometry, info.normalisation, _NAMES)).encode())
     for value in keyframe_network.state_dict().values():
         key.update(value.detach().float().cpu().numpy().tobytes())
     folder = folder / f"snippets_{key.hexdigest()[:12]}"
@@ -118,7 +96,7 @@ def render_snippets(
     progress_file = folder / "progress.json"
     done = json.loads(progress_file.read_text())["done"] if progress_file.exists() else 0
     if done < count:
-        _fill(folder, render, range(done, count), keyframe_network, normalisation, geometry, device)
+        _fill(folder, render, range(done, count), keyframe_network, info, device)
     return Snippets(*(np.load(_file(folder, name), mmap_mode="r") for name in _NAMES))
 
 
@@ -134,8 +112,7 @@ def _fill(
     render: Callable[[int], Sequence[MovingFrame]],
     indices: range,
     keyframe_network: nn.Module,
-    normalisation: Normalisation,
-    geometry: GridGeometry,
+    info: ModelInfo,
     device: torch.device,
 ) -> None:
     def prepare(index: int) -> tuple[NDArray[np.generic], ...]:
@@ -143,7 +120,7 @@ def _fill(
         return tuple(
             np.stack(arrays)
             for arrays in zip(
-                *((frame.image, *_on_grid(frame, geometry)) for frame in frames),
+                *((frame.image, *_on_grid(frame, info)) for frame in frames),
                 strict=True,
             )
         )
@@ -158,14 +135,7 @@ def _fill(
             for index, (full, images, labels, flow, valid) in zip(
                 chunk, pool.map(prepare, chunk), strict=True
             ):
-                logits = _keyframe_logits(
-                    full,
-                    images.shape[1:3],
-                    keyframe_network,
-                    normalisation,
-                    geometry,
-                    device,
-                )
+                logits = _keyframe_logits(full, images.shape[1:3], keyframe_network, info, device)
                 values = (images, logits, labels, flow, valid)
                 if not arrays:
                     arrays = [
@@ -189,17 +159,17 @@ def _open(path: Path, count: int, like: NDArray[np.generic], new: bool) -> NDArr
 
 
 def _on_grid(
-    frame: MovingFrame, geometry: GridGeometry
+    frame: MovingFrame, info: ModelInfo
 ) -> tuple[NDArray[np.generic], NDArray[np.uint8], NDArray[np.float16], NDArray[np.bool_]]:
     """Return image, labels, flow and validity of a frame as `Snippets` holds them."""
     height, width = frame.labels.shape
-    grid = grid_size(height, width, geometry.stride)
+    grid = grid_size(height, width, info.grid_stride)
     rows = _corner_to_corner(height, _LABELS_PER_CELL * grid[0])
     columns = _corner_to_corner(width, _LABELS_PER_CELL * grid[1])
     # The mean over a cell of what is known, at the cell's place.
     known = frame.valid & np.isfinite(frame.flow).all(-1)
     flow = np.where(known[..., None], frame.flow, 0)
-    side = geometry.stride
+    side = info.grid_stride
     weight = cv2.blur(known.astype(np.float32), (side, side))
     mean = cv2.blur(flow.astype(np.float32), (side, side))
     cells = np.ix_(_corner_to_corner(height, grid[0]), _corner_to_corner(width, grid[1]))
@@ -207,7 +177,7 @@ def _on_grid(
     mean = mean / np.maximum(weight, 1e-6)[..., None]
     mean *= ((grid[1] - 1) / (width - 1), (grid[0] - 1) / (height - 1))
     return (
-        grid_image(frame.image, grid, geometry.grid_filter),
+        grid_image(frame.image, grid, info.grid_filter),
         frame.labels[np.ix_(rows, columns)],
         mean.transpose(2, 0, 1).astype(np.float16),
         weight > 0.5,
@@ -224,16 +194,15 @@ def _keyframe_logits(
     images: NDArray[np.generic],
     grid: tuple[int, ...],
     network: nn.Module,
-    normalisation: Normalisation,
-    geometry: GridGeometry,
+    info: ModelInfo,
     device: torch.device,
 ) -> NDArray[np.float16]:
     states = []
     for image in images:
         inputs = keyframe_image(
             image_tensor(image.astype(np.uint8, copy=False), device),
-            geometry.input_scale,
-            normalisation,
+            info.input_size(*image.shape[:2]),
+            info.normalisation,
         )
         with torch.autocast(device.type, torch.bfloat16):
             logits = network(inputs)

@@ -87,7 +87,10 @@ def measure_rig(
         timed = [_tick(probe, together, images, len(started) + index) for index in range(ticks)]
         settings = make_settings(shared)
         model = load_model(
-            settings.model_weights or None, settings.model_device, settings.model_precision
+            settings.model_weights or None,
+            settings.model_device,
+            settings.model_precision,
+            settings.model_input_scale or None,
         )
         differing = _differing_pixels([answers for _, answers in started + timed], images, model)
         for camera in together:
