@@ -66,7 +66,7 @@ class SpatialPyramidPooling(nn.Module):
         for rows, level in zip(_POOL_GRIDS, self.levels, strict=True):
             columns = max(1, round(rows * width / height))
             pooled = level(F.adaptive_avg_pool2d(x, (rows, columns)))
-            maps.append(_resize(pooled, height, width))
+            maps.append(F.interpolate(pooled, x.shape[-2:], mode="bilinear", align_corners=False))
         return self.fuse(torch.cat(maps, 1))  # type: ignore[no-any-return]
 
 
@@ -79,9 +79,17 @@ class Upsample(nn.Module):
         self.blend = BNReLUConv(_WIDTH, _WIDTH, 3)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Map (N, 128, h, w) and a skip (N, skip_channels, H, W) to (N, 128, H, W)."""
+        """Map (N, 128, h, w) and a skip (N, skip_channels, H, W) to (N, 128, H, W).
+
+        Convention:
+            Bilinear, align_corners=False as published; True from n to 2 * n - 1 cells, where the
+            corners of a strided convolution's map lie on those of the larger map. They all do in
+            images with sides of 32 * n + 1 pixels.
+        """
         skip = self.skip(skip)
-        x = _resize(x, *skip.shape[-2:])
+        size = skip.shape[-2:]
+        corners = all(large == 2 * side - 1 for large, side in zip(size, x.shape[-2:], strict=True))
+        x = F.interpolate(x, size, mode="bilinear", align_corners=corners)
         return self.blend(x + skip)  # type: ignore[no-any-return]
 
 
@@ -118,7 +126,3 @@ class SwiftNet(nn.Module):
         for upsample, skip in zip(self.decoder, stages[2::-1], strict=True):
             x = upsample(x, skip)
         return self.logits(x)  # type: ignore[no-any-return]
-
-
-def _resize(x: Tensor, height: int, width: int) -> Tensor:
-    return F.interpolate(x, (height, width), mode="bilinear", align_corners=False)
