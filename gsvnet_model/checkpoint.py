@@ -85,7 +85,7 @@ def load_model(
     chosen_precision = choose_precision(precision, chosen_device)
     keyframe, propagation, info = read_networks(default_weights() if path is None else Path(path))
     if input_scale is not None:
-        info = dataclasses.replace(info, input_scale=input_scale)
+        info = info.at_scale(input_scale)
     return SegmentationModel(keyframe, propagation, info, chosen_device, chosen_precision)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,9 @@ from gsvnet_model.propagation import PropagationNetwork, PropagationOutput
 from gsvnet_model.propagation.inference import PropagationInference
 from gsvnet_model.scheduling.quality import QualityModel
 
+INPUT_SCALES = (0.1, 2.0)
+"""Smallest and largest number of keyframe input pixels per image pixel and direction."""
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -44,7 +48,9 @@ class ModelInfo:
         keyframe_network: name in the registry of keyframe networks.
         classes: what the class ids mean.
         normalisation: constants of the networks' inputs.
-        input_scale: keyframe input pixels per image pixel (the paper: 0.75).
+        input_scale: keyframe input pixels per image pixel and direction (the paper: 0.75).
+        input_pixels: above 0, images of every size become keyframe inputs of about so many pixels
+            instead: things look as large as in training and cost the same whatever the camera.
         input_stride: the sides of the keyframe input are one more than a multiple of this; see
             `input_size`.
         grid_stride: image pixels per cell of the propagated state (the paper: 8).
@@ -63,6 +69,7 @@ class ModelInfo:
     classes: ClassTable
     normalisation: Normalisation
     input_scale: float = 1.0
+    input_pixels: int = 0
     input_stride: int = 1
     grid_stride: int = 8
     grid_filter: GridFilter = "area"
@@ -74,8 +81,11 @@ class ModelInfo:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if not 0.1 <= self.input_scale <= 2.0:
-            raise ValueError(f"expected an input scale of 0.1 to 2, got {self.input_scale}")
+        low, high = INPUT_SCALES
+        if not low <= self.input_scale <= high:
+            raise ValueError(f"expected an input scale of {low} to {high}, got {self.input_scale}")
+        if self.input_pixels < 0:
+            raise ValueError(f"expected 0 or more input pixels, got {self.input_pixels}")
         if self.input_stride < 1:
             raise ValueError(f"expected an input stride of at least 1, got {self.input_stride}")
         if self.grid_stride not in (4, 8, 16):
@@ -87,9 +97,20 @@ class ModelInfo:
         if not self.temperatures or not all(value > 0 for value in self.temperatures):
             raise ValueError(f"expected temperatures above 0, got {self.temperatures}")
 
+    def scale_of(self, height: int, width: int) -> float:
+        """Return keyframe input pixels per pixel of an image and direction."""
+        if not self.input_pixels:
+            return self.input_scale
+        low, high = INPUT_SCALES
+        return min(high, max(low, math.sqrt(self.input_pixels / (height * width))))
+
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) of the keyframe network's input for an image."""
-        return input_size(height, width, self.input_scale, self.input_stride)
+        return input_size(height, width, self.scale_of(height, width), self.input_stride)
+
+    def at_scale(self, input_scale: float) -> ModelInfo:
+        """Return the info of the same weights at a keyframe input scale of one's own."""
+        return dataclasses.replace(self, input_scale=input_scale, input_pixels=0)
 
     def temperature_at(self, age: int, disagreement: float = 0.0) -> float:
         """Return what the logits of a frame are divided by for its confidence.

@@ -9,6 +9,7 @@ from pathlib import Path
 from gsvnet_model.checkpoint import read_networks
 from gsvnet_model.classes import CAMVID
 from gsvnet_model.environment import sha256
+from gsvnet_model.model import ModelInfo
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -18,6 +19,13 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> s
         cells = (f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _input(info: ModelInfo) -> str:
+    size = f"{info.input_scale:g} pixels per image pixel and direction"
+    if info.input_pixels:
+        size = f"{info.input_pixels:,} pixels for images of any size"
+    return size + (f", sides of {info.input_stride} n + 1" if info.input_stride > 1 else "")
 
 
 def write_model_card(path: Path, weights: Path, tables: Mapping[str, str]) -> None:
@@ -33,7 +41,7 @@ def write_model_card(path: Path, weights: Path, tables: Mapping[str, str]) -> No
         ("keyframe network", info.keyframe_network),
         ("classes", ", ".join(info.classes.names)),
         ("mean, std (RGB, 0..255)", f"{info.normalisation.mean}, {info.normalisation.std}"),
-        ("input scale, stride", f"{info.input_scale:.4g}, {info.input_stride}"),
+        ("keyframe input", _input(info)),
         ("grid stride, filter", f"{info.grid_stride}, {info.grid_filter}"),
         ("temperatures by age", ", ".join(f"{value:.3g}" for value in info.temperatures)),
         ("their logarithm, per percent of disagreement", f"{info.temperature_slope:+.4f}"),

@@ -38,7 +38,7 @@ def plot_tradeoff(points: Sequence[TradeoffPoint], path: Path) -> None:
                 contestant = point.contestant
                 over_intervals = style == "-o"
                 axes.annotate(
-                    f"l={contestant.interval}" if over_intervals else f"{contestant.scale:g}",
+                    f"l={contestant.interval}" if over_intervals else f"{contestant.scale:.3g}",
                     (point.frames_per_s, point.miou),
                     (4, 4 if over_intervals else -9),
                     textcoords="offset points",

@@ -102,7 +102,6 @@ def node_status(name: str, state: str, model: SegmentationModel | None) -> Diagn
         values["device"] = str(model.device)
         values["precision"] = str(model.precision).removeprefix("torch.")
         values["keyframe_network"] = model.info.keyframe_network
-        values["input_scale"] = f"{model.info.input_scale:.3g}"
         if model.device.type == "cuda":
             allocated = torch.cuda.memory_allocated(model.device) / 2**20
             values["device_memory_mib"] = f"{allocated:.0f}"

@@ -173,8 +173,9 @@ class Settings:
     model_input_scale: float = _parameter(
         "model.input_scale",
         0.0,
-        "Keyframe input pixels per image pixel, 0.1 to 2: less is faster and coarser. 0 takes what "
-        "the weights are meant for.",
+        "Keyframe input pixels per image pixel and direction, 0.1 to 2: less is faster and "
+        "coarser. 0 takes what the weights are meant for: of the shipped ones, about 640x480 "
+        "pixels whatever the camera's resolution.",
         "configure",
         limits=(0.0, 2.0),
     )

@@ -32,6 +32,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         CAMVID,
         Normalisation.imagenet(),
         input_scale=0.75,
+        input_pixels=1000,
         input_stride=8,
         grid_stride=4,
         grid_filter="bilinear",
@@ -148,9 +149,23 @@ def test_device_and_precision_guards(weights: Path) -> None:
 
 def test_input_scale_can_be_chosen(weights: Path) -> None:
     assert load_model(weights, "cpu").info.input_scale == 0.75
-    assert load_model(weights, "cpu", input_scale=0.5).info.input_scale == 0.5
+    chosen = load_model(weights, "cpu", input_scale=0.5).info
+    assert (chosen.input_scale, chosen.input_pixels) == (0.5, 0)
     with pytest.raises(ValueError, match="input scale"):
         load_model(weights, "cpu", input_scale=3.0)
+
+
+def test_input_pixels_hold_for_images_of_any_size() -> None:
+    info = ModelInfo("tiny", CAMVID, Normalisation.swiftnet(), input_scale=0.75)
+    assert info.input_size(360, 480) == (270, 360)
+    constant = dataclasses.replace(info, input_pixels=640 * 480, input_stride=8)
+    for height, width in ((360, 480), (480, 640), (960, 1280)):
+        assert constant.input_size(height, width) == (481, 641)
+    wide, high = constant.input_size(1080, 1920), constant.input_size(1920, 1080)
+    assert wide == (417, 737)
+    assert high == wide[::-1]
+    assert constant.input_size(60, 80) == (121, 161)  # twice the sides at most
+    assert constant.at_scale(0.5).input_size(360, 480) == (177, 241)
 
 
 def test_info_guards() -> None:
@@ -158,6 +173,7 @@ def test_info_guards() -> None:
     for wrong in (
         {"input_scale": 0.0},
         {"input_stride": 0},
+        {"input_pixels": -1},
         {"grid_stride": 7},
         {"grid_filter": "cubic"},
     ):

@@ -14,7 +14,7 @@ import torch
 
 from gsvnet_model import street_drive
 from gsvnet_model.checkpoint import read_networks, save_model
-from gsvnet_model.classes import IGNORE_INDEX
+from gsvnet_model.classes import CAMVID, IGNORE_INDEX
 from gsvnet_model.cli import main
 from gsvnet_model.data import drive_pool
 from gsvnet_model.data.augment import Augmentation, paste_classes, random_view
@@ -23,6 +23,7 @@ from gsvnet_model.data.drive_pool import load_drive_pool
 from gsvnet_model.keyframe.bisenet import BiSeNet
 from gsvnet_model.keyframe.ddrnet import DDRNet
 from gsvnet_model.keyframe.swiftnet import SwiftNet
+from gsvnet_model.model import ModelInfo
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.training import learner
 from gsvnet_model.training.keyframe import train_keyframe
@@ -33,6 +34,7 @@ from gsvnet_model.training.run import Run, WeightAverage
 from gsvnet_model.training.start import take_over
 
 RECIPES = Path(__file__).parent.parent / "recipes"
+INFO = ModelInfo("swiftnet_r18", CAMVID, Normalisation.swiftnet())
 
 
 def recipe(iterations: int) -> KeyframeRecipe:
@@ -53,7 +55,7 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
 ) -> None:
     monkeypatch.setattr(learner, "_SAVE_EVERY", 3)
     device = torch.device("cpu")
-    whole = train_keyframe(recipe(6), training_folder, tmp_path / "whole", device)
+    whole = train_keyframe(recipe(6), INFO, training_folder, tmp_path / "whole", device)
 
     class CutError(Exception):
         pass
@@ -67,9 +69,9 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
 
     monkeypatch.setattr(WeightAverage, "update", cut_after_four)
     with pytest.raises(CutError):
-        train_keyframe(recipe(6), training_folder, tmp_path / "cut", device)
+        train_keyframe(recipe(6), INFO, training_folder, tmp_path / "cut", device)
     monkeypatch.setattr(WeightAverage, "update", update)
-    resumed = train_keyframe(recipe(6), training_folder, tmp_path / "cut", device)
+    resumed = train_keyframe(recipe(6), INFO, training_folder, tmp_path / "cut", device)
     for name, value in whole.items():
         assert torch.allclose(value.float(), resumed[name].float(), rtol=1e-3, atol=1e-4), name
 
@@ -78,7 +80,7 @@ def test_the_loss_falls(
     training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(learner, "_SAVE_EVERY", 6)
-    train_keyframe(recipe(48), training_folder, tmp_path, torch.device("cpu"))
+    train_keyframe(recipe(48), INFO, training_folder, tmp_path, torch.device("cpu"))
     losses = [line["loss"] for line in Run(tmp_path).read_log()]
     assert losses[-1] < 0.8 * losses[0]
     assert (tmp_path / "curves.png").exists()
@@ -197,7 +199,7 @@ def test_a_teacher_pulls_the_student_to_its_labels(training_folder: Path, tmp_pa
 
     def belief(chosen: KeyframeRecipe, teacher: torch.nn.Module | None, folder: str) -> float:
         state = train_keyframe(
-            chosen, training_folder, tmp_path / folder, torch.device("cpu"), teacher=teacher
+            chosen, INFO, training_folder, tmp_path / folder, torch.device("cpu"), teacher=teacher
         )
         network = SwiftNet(11)
         network.load_state_dict(state)

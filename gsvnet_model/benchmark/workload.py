@@ -76,7 +76,7 @@ class Workload:
         names = tuple(f"class {index}" for index in range(self.num_classes))
         palette = tuple((index, index, index) for index in range(self.num_classes))
         classes = ClassTable(names, palette)
-        info = dataclasses.replace(info, classes=classes, input_scale=self.scale)
+        info = dataclasses.replace(info.at_scale(self.scale), classes=classes)
         return keyframe, propagation, info
 
     def images(self, count: int) -> list[NDArray[np.uint8]]:

@@ -83,7 +83,7 @@ def _run(options: argparse.Namespace) -> None:
     if len(set(names)) < len(names):
         raise ValueError(f"expected weights files of different names, got {names}")
     split = open_split(find_camvid(options.data), options.split)
-    models, contestants = _line_up(files, options)
+    models, contestants = _line_up(files, split[0][1].shape, options)
     images = [split[index][0] for index in range(min(len(split), _TIMED_IMAGES))]
     frames_per_s = measure_throughput(
         models, contestants, images, options.repetitions, options.clock
@@ -137,21 +137,29 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _line_up(
-    files: Sequence[Path], options: argparse.Namespace
+    files: Sequence[Path], size: tuple[int, ...], options: argparse.Namespace
 ) -> tuple[dict[tuple[str, float], SegmentationModel], list[Contestant]]:
-    """Return the models by weights and input scale, and the contestants in order."""
+    """Return the models by weights and input scale, and the contestants in order.
+
+    Args:
+        files: the weights.
+        size: (height, width) of the images.
+        options: of the command.
+    """
+    height, width = size
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
     models: dict[tuple[str, float], SegmentationModel] = {}
     contestants: list[Contestant] = []
     for path in files:
         keyframe, propagation, info = read_networks(path)
-        for scale in sorted({info.input_scale, *options.scales}):
-            scaled = dataclasses.replace(info, input_scale=scale)
+        own = info.scale_of(height, width)
+        for scale in sorted({own, *options.scales}):
+            scaled = info if scale == own else info.at_scale(scale)
             models[path.stem, scale] = SegmentationModel(
                 keyframe, propagation, scaled, device, precision
             )
-            intervals = {1, *options.intervals} if scale == info.input_scale else {1}
+            intervals = {1, *options.intervals} if scale == own else {1}
             contestants += [Contestant(path.stem, scale, entry) for entry in sorted(intervals)]
     return models, contestants
 
@@ -163,7 +171,7 @@ def _report(
     rows = [
         (
             point.contestant.weights,
-            f"{point.contestant.scale:g}",
+            f"{point.contestant.scale:.3g}",
             "per frame" if point.contestant.interval == 1 else point.contestant.interval,
             point.miou,
             point.frames_per_s,

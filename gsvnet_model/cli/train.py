@@ -54,13 +54,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _train_keyframe(options: argparse.Namespace) -> None:
     recipe = read_recipe(options.recipe, KeyframeRecipe)
     device = choose_device(options.device)
-    info = ModelInfo(
-        recipe.network,
-        CAMVID,
-        Normalisation.swiftnet(),
-        input_scale=recipe.input_scale,
-        input_stride=recipe.input_stride,
-    )
+    info = ModelInfo(recipe.network, CAMVID, Normalisation.swiftnet())
     # Until its own is trained, the propagation network is one that has learned nothing.
     propagation = PropagationNetwork(PropagationConfig(recipe.num_classes))
     command = f"gsvnet train keyframe --recipe {options.recipe.name}"
@@ -74,19 +68,17 @@ def _train_keyframe(options: argparse.Namespace) -> None:
                     f"{options.start}: expected images normalised by {info.normalisation}, as in "
                     f"training, got {earlier.normalisation}; start from other weights"
                 )
-            propagation = trained
-            info = dataclasses.replace(
-                earlier, input_scale=recipe.input_scale, input_stride=recipe.input_stride
-            )
+            propagation, info = trained, earlier
     if options.teacher is not None:
         teacher, _, _ = read_networks(options.teacher)
         command = f"{command} --teacher {options.teacher.name}"
+    info = dataclasses.replace(recipe.described(info), command=command)
     weights = train_keyframe(
-        recipe, find_camvid(options.data), options.output, device, start, teacher
+        recipe, info, find_camvid(options.data), options.output, device, start, teacher
     )
     network = build_keyframe_network(recipe.network, recipe.num_classes)
     network.load_state_dict(weights)
-    _save(options.output, network, propagation, dataclasses.replace(info, command=command))
+    _save(options.output, network, propagation, info)
 
 
 def _train_propagation(options: argparse.Namespace) -> None:

@@ -14,7 +14,8 @@ from gsvnet_model.data.camvid import open_split
 from gsvnet_model.freed_memory import keep_freed_memory
 from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.metrics import ConfusionMatrix
-from gsvnet_model.preprocessing import Normalisation, image_tensor, input_size, keyframe_image
+from gsvnet_model.model import ModelInfo
+from gsvnet_model.preprocessing import image_tensor, keyframe_image
 from gsvnet_model.training.class_weights import class_weights
 from gsvnet_model.training.keyframe_batches import Drives, Stills, batches
 from gsvnet_model.training.keyframe_losses import keyframe_loss
@@ -25,6 +26,7 @@ from gsvnet_model.training.start import take_over
 
 def train_keyframe(
     recipe: KeyframeRecipe,
+    info: ModelInfo,
     data: Path,
     output: Path,
     device: torch.device,
@@ -35,6 +37,7 @@ def train_keyframe(
 
     Args:
         recipe: what to train and how.
+        info: how images come to the network; see `KeyframeRecipe.described`.
         data: CamVid folder.
         output: folder of the run.
         device: where to train.
@@ -71,18 +74,17 @@ def train_keyframe(
         optimiser,
         recipe.average_decay,
         recipe.iterations,
-        lambda average: {"validation_miou": _validate(recipe, average, data, device)},
+        lambda average: {"validation_miou": _validate(recipe, info, average, data, device)},
     )
     stills = Stills(data)
     drives = Drives(output, recipe.drive_pool, stills.size)
     weights = class_weights(stills.labels, recipe.num_classes, recipe.class_balance).to(device)
-    normalisation = Normalisation.swiftnet()
     for iteration, (images, labels) in zip(
         learner, batches(recipe, stills, drives, learner.start), strict=True
     ):
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate_at(iteration)
-        inputs = normalisation.apply(torch.from_numpy(images).to(device).permute(0, 3, 1, 2))
+        inputs = info.normalisation.apply(torch.from_numpy(images).to(device).permute(0, 3, 1, 2))
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         target = torch.from_numpy(labels).to(device).long()
         learner.step({"loss": keyframe_loss(network, inputs, target, weights, recipe, teacher)})
@@ -104,20 +106,22 @@ def _optimiser(network: nn.Module, recipe: KeyframeRecipe) -> torch.optim.Optimi
 
 @torch.inference_mode()
 def _validate(
-    recipe: KeyframeRecipe, average: Mapping[str, Tensor], data: Path, device: torch.device
+    recipe: KeyframeRecipe,
+    info: ModelInfo,
+    average: Mapping[str, Tensor],
+    data: Path,
+    device: torch.device,
 ) -> float:
     """Return the mIoU of the averaged weights on every tenth frame of the validation clip."""
     network = build_keyframe_network(recipe.network, recipe.num_classes)
     network.load_state_dict(average)
     network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    normalisation = Normalisation.swiftnet()
     matrix = ConfusionMatrix(recipe.num_classes)
     split = open_split(data, "val")
     for index in range(0, len(split), 10):
         image, truth = split[index]
-        height, width = truth.shape
-        size = input_size(height, width, recipe.input_scale, recipe.input_stride)
-        inputs = keyframe_image(image_tensor(image, device), size, normalisation)
+        size = info.input_size(*image.shape[:2])
+        inputs = keyframe_image(image_tensor(image, device), size, info.normalisation)
         with torch.autocast(device.type, torch.bfloat16):
             logits = network(inputs)
         full = F.interpolate(logits.float(), truth.shape, mode="bilinear", align_corners=True)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 from gsvnet_model.data.augment import Augmentation
+from gsvnet_model.model import ModelInfo
 from gsvnet_model.training.learning_rate import cosine_decay
 
 
@@ -31,8 +33,8 @@ class KeyframeRecipe:
     Attributes:
         network: name in the registry of keyframe networks.
         num_classes: number of classes K.
-        input_scale: network input pixels per image pixel, for which the weights are meant: in the
-            validation and the weights file, not in the crops.
+        input_pixels: as `ModelInfo`'s: of inputs for which the weights are meant. Crops are
+            chosen by `phases`, how large things look in them by `augmentation`.
         input_stride: as `ModelInfo`'s; crops have such sides too.
         iterations: optimiser steps.
         batch_size: images per step.
@@ -52,7 +54,7 @@ class KeyframeRecipe:
 
     network: str = "swiftnet_r18"
     num_classes: int = 11
-    input_scale: float = 1.0
+    input_pixels: int = 0
     input_stride: int = 1
     iterations: int = 3000
     batch_size: int = 8
@@ -90,6 +92,15 @@ class KeyframeRecipe:
                 )
         if abs(sum(phase.share for phase in self.phases) - 1) > 1e-6:
             raise ValueError("expected the shares of the phases to sum to 1")
+
+    def described(self, info: ModelInfo) -> ModelInfo:
+        """Return what belongs to the weights that this gives, from that of its start."""
+        return dataclasses.replace(
+            info,
+            input_scale=1.0,
+            input_pixels=self.input_pixels,
+            input_stride=self.input_stride,
+        )
 
     def phase_at(self, iteration: int) -> Phase:
         """Return the part of the schedule that an iteration belongs to."""

@@ -87,8 +87,9 @@ def render_snippets(
     """
     if count < 1:
         raise ValueError(f"expected at least 1 clip, got {count}")
-    geometry = (info.grid_stride, info.grid_filter, info.input_scale, info.input_stride)
-    key = hashlib.sha256(repr((identity, count, geometry, info.normalisation, _NAMES)).encode())
+    inputs = (info.normalisation, info.input_scale, info.input_pixels, info.input_stride)
+    geometry = (info.grid_stride, info.grid_filter, *inputs)
+    key = hashlib.sha256(repr((identity, count, geometry, _NAMES)).encode())
     for value in keyframe_network.state_dict().values():
         key.update(value.detach().float().cpu().numpy().tobytes())
     folder = folder / f"snippets_{key.hexdigest()[:12]}"
