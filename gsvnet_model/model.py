@@ -49,8 +49,8 @@ class ModelInfo:
         classes: what the class ids mean.
         normalisation: constants of the networks' inputs.
         input_scale: keyframe input pixels per image pixel and direction (the paper: 0.75).
-        input_pixels: above 0, images of every size become keyframe inputs of about so many pixels
-            instead: things look as large as in training and cost the same whatever the camera.
+        max_input_pixels: keyframe inputs of more pixels are scaled down to about so many: things
+            look as large as in training, and no camera costs more; 0 allows any number.
         input_stride: the sides of the keyframe input are one more than a multiple of this; see
             `input_size`.
         grid_stride: image pixels per cell of the propagated state (the paper: 8).
@@ -69,7 +69,7 @@ class ModelInfo:
     classes: ClassTable
     normalisation: Normalisation
     input_scale: float = 1.0
-    input_pixels: int = 0
+    max_input_pixels: int = 0
     input_stride: int = 1
     grid_stride: int = 8
     grid_filter: GridFilter = "area"
@@ -84,8 +84,8 @@ class ModelInfo:
         low, high = INPUT_SCALES
         if not low <= self.input_scale <= high:
             raise ValueError(f"expected an input scale of {low} to {high}, got {self.input_scale}")
-        if self.input_pixels < 0:
-            raise ValueError(f"expected 0 or more input pixels, got {self.input_pixels}")
+        if self.max_input_pixels < 0:
+            raise ValueError(f"expected 0 or more input pixels, got {self.max_input_pixels}")
         if self.input_stride < 1:
             raise ValueError(f"expected an input stride of at least 1, got {self.input_stride}")
         if self.grid_stride not in (4, 8, 16):
@@ -99,10 +99,9 @@ class ModelInfo:
 
     def scale_of(self, height: int, width: int) -> float:
         """Return keyframe input pixels per pixel of an image and direction."""
-        if not self.input_pixels:
+        if not self.max_input_pixels:
             return self.input_scale
-        low, high = INPUT_SCALES
-        return min(high, max(low, math.sqrt(self.input_pixels / (height * width))))
+        return min(self.input_scale, math.sqrt(self.max_input_pixels / (height * width)))
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) of the keyframe network's input for an image."""
@@ -110,7 +109,7 @@ class ModelInfo:
 
     def at_scale(self, input_scale: float) -> ModelInfo:
         """Return the info of the same weights at a keyframe input scale of one's own."""
-        return dataclasses.replace(self, input_scale=input_scale, input_pixels=0)
+        return dataclasses.replace(self, input_scale=input_scale, max_input_pixels=0)
 
     def temperature_at(self, age: int, disagreement: float = 0.0) -> float:
         """Return what the logits of a frame are divided by for its confidence.

@@ -22,10 +22,10 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> s
 
 
 def _input(info: ModelInfo) -> str:
-    size = f"{info.input_scale:g} pixels per image pixel and direction"
-    if info.input_pixels:
-        size = f"{info.input_pixels:,} pixels for images of any size"
-    return size + (f", sides of {info.input_stride} n + 1" if info.input_stride > 1 else "")
+    size = f"{info.input_scale:.4g} pixels per image pixel and direction"
+    if info.max_input_pixels:
+        size += f", at most about {info.max_input_pixels:,} in all"
+    return size + (f"; sides of {info.input_stride} n + 1" if info.input_stride > 1 else "")
 
 
 def write_model_card(path: Path, weights: Path, tables: Mapping[str, str]) -> None:

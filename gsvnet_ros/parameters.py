@@ -174,8 +174,8 @@ class Settings:
         "model.input_scale",
         0.0,
         "Keyframe input pixels per image pixel and direction, 0.1 to 2: less is faster and "
-        "coarser. 0 takes what the weights are meant for: of the shipped ones, about 640x480 "
-        "pixels whatever the camera's resolution.",
+        "coarser. 0 takes what the weights are meant for: of the shipped ones, the image's own, "
+        "at most about 640x480 in all.",
         "configure",
         limits=(0.0, 2.0),
     )

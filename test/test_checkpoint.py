@@ -32,7 +32,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         CAMVID,
         Normalisation.imagenet(),
         input_scale=0.75,
-        input_pixels=1000,
+        max_input_pixels=1000,
         input_stride=8,
         grid_stride=4,
         grid_filter="bilinear",
@@ -150,22 +150,25 @@ def test_device_and_precision_guards(weights: Path) -> None:
 def test_input_scale_can_be_chosen(weights: Path) -> None:
     assert load_model(weights, "cpu").info.input_scale == 0.75
     chosen = load_model(weights, "cpu", input_scale=0.5).info
-    assert (chosen.input_scale, chosen.input_pixels) == (0.5, 0)
+    assert (chosen.input_scale, chosen.max_input_pixels) == (0.5, 0)
     with pytest.raises(ValueError, match="input scale"):
         load_model(weights, "cpu", input_scale=3.0)
 
 
-def test_input_pixels_hold_for_images_of_any_size() -> None:
-    info = ModelInfo("tiny", CAMVID, Normalisation.swiftnet(), input_scale=0.75)
-    assert info.input_size(360, 480) == (270, 360)
-    constant = dataclasses.replace(info, input_pixels=640 * 480, input_stride=8)
-    for height, width in ((360, 480), (480, 640), (960, 1280)):
-        assert constant.input_size(height, width) == (481, 641)
-    wide, high = constant.input_size(1080, 1920), constant.input_size(1920, 1080)
+def test_input_size_follows_the_image_up_to_a_limit() -> None:
+    info = ModelInfo("tiny", CAMVID, Normalisation.swiftnet())
+    assert info.input_size(1080, 1920) == (1080, 1920)
+    limited = dataclasses.replace(info, max_input_pixels=640 * 480, input_stride=8)
+    assert limited.input_size(360, 480) == (361, 481)
+    for height, width in ((480, 640), (960, 1280)):
+        assert limited.input_size(height, width) == (481, 641)
+    wide, high = limited.input_size(1080, 1920), limited.input_size(1920, 1080)
     assert wide == (417, 737)
     assert high == wide[::-1]
-    assert constant.input_size(60, 80) == (121, 161)  # twice the sides at most
-    assert constant.at_scale(0.5).input_size(360, 480) == (177, 241)
+    larger = dataclasses.replace(limited, input_scale=2.0)
+    assert larger.input_size(60, 80) == (121, 161)
+    assert larger.input_size(360, 480) == (481, 641)
+    assert larger.at_scale(0.5).input_size(1080, 1920) == (537, 961)
 
 
 def test_info_guards() -> None:
@@ -173,7 +176,7 @@ def test_info_guards() -> None:
     for wrong in (
         {"input_scale": 0.0},
         {"input_stride": 0},
-        {"input_pixels": -1},
+        {"max_input_pixels": -1},
         {"grid_stride": 7},
         {"grid_filter": "cubic"},
     ):

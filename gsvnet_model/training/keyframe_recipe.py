@@ -33,8 +33,9 @@ class KeyframeRecipe:
     Attributes:
         network: name in the registry of keyframe networks.
         num_classes: number of classes K.
-        input_pixels: as `ModelInfo`'s: of inputs for which the weights are meant. Crops are
-            chosen by `phases`, how large things look in them by `augmentation`.
+        input_scale: as `ModelInfo`'s: of inputs for which the weights are meant. Crops are chosen
+            by `phases`, how large things look in them by `augmentation`.
+        max_input_pixels: likewise.
         input_stride: as `ModelInfo`'s; crops have such sides too.
         iterations: optimiser steps.
         batch_size: images per step.
@@ -54,7 +55,8 @@ class KeyframeRecipe:
 
     network: str = "swiftnet_r18"
     num_classes: int = 11
-    input_pixels: int = 0
+    input_scale: float = 1.0
+    max_input_pixels: int = 0
     input_stride: int = 1
     iterations: int = 3000
     batch_size: int = 8
@@ -97,8 +99,8 @@ class KeyframeRecipe:
         """Return what belongs to the weights that this gives, from that of its start."""
         return dataclasses.replace(
             info,
-            input_scale=1.0,
-            input_pixels=self.input_pixels,
+            input_scale=self.input_scale,
+            max_input_pixels=self.max_input_pixels,
             input_stride=self.input_stride,
         )
 

@@ -87,7 +87,7 @@ def render_snippets(
     """
     if count < 1:
         raise ValueError(f"expected at least 1 clip, got {count}")
-    inputs = (info.normalisation, info.input_scale, info.input_pixels, info.input_stride)
+    inputs = (info.normalisation, info.input_scale, info.max_input_pixels, info.input_stride)
     geometry = (info.grid_stride, info.grid_filter, *inputs)
     key = hashlib.sha256(repr((identity, count, geometry, _NAMES)).encode())
     for value in keyframe_network.state_dict().values():
