@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gsvnet_model.model import ModelInfo
-from gsvnet_model.preprocessing import grid_size
 from gsvnet_model.propagation import PropagationNetwork
 
 
@@ -78,7 +77,7 @@ def measure_complexity(
         Paper Sec. 4 (parameters and GFLOPs of keyframes and other frames).
     """
     inputs = _meta(1, 3, *info.input_size(*size))
-    grid = grid_size(*size, info.grid_stride)
+    grid = info.grid_size(*size)
     state, image = _meta(1, info.classes.num_classes, *grid), _meta(1, 3, *grid)
     return Complexity(
         size,

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from gsvnet_model.data.camvid import LabelledImage
 from gsvnet_model.metrics import ConfusionMatrix, pooled
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import grid_size, image_tensor
+from gsvnet_model.preprocessing import image_tensor
 from gsvnet_model.propagation import PropagationOutput
 from gsvnet_model.propagation.warp import backward_warp
 from gsvnet_model.reliability import ReliabilityHistogram
@@ -220,7 +220,7 @@ class _Frames:
         height, width = self._pairs[0][1].shape
         self._size = (height, width)
         self._model = model
-        self.grid = grid_size(height, width, model.info.grid_stride)
+        self.grid = model.info.grid_size(height, width)
         inputs = []
         for image, truth in self._pairs:
             if image.shape != (*self._size, 3) or truth.shape != self._size:

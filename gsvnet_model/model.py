@@ -107,6 +107,10 @@ class ModelInfo:
         """Return the (height, width) of the keyframe network's input for an image."""
         return input_size(height, width, self.scale_of(height, width), self.input_stride)
 
+    def grid_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the (height, width) of an image's grid; see there."""
+        return grid_size(height, width, self.grid_stride, self.grid_filter)
+
     def at_scale(self, input_scale: float) -> ModelInfo:
         """Return the info of the same weights at a keyframe input scale of one's own."""
         return dataclasses.replace(self, input_scale=input_scale, max_input_pixels=0)
@@ -200,8 +204,7 @@ class SegmentationModel:
         Raises:
             ValueError: if it is too small for a grid of 2 x 2 cells.
         """
-        grid = grid_size(image.shape[0], image.shape[1], self.info.grid_stride)
-        grey = grid_image(image, grid, self.info.grid_filter)
+        grey = grid_image(image, self.info.grid_stride, self.info.grid_filter)
         return GridImage(grey, self.info.normalisation.apply(image_tensor(grey, self.device)))
 
     @torch.inference_mode()

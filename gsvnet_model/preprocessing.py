@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from gsvnet_model.compiled_rows import corner_aligned, fill_rows
 from gsvnet_model.device_transfer import upload
 from gsvnet_model.preprocessing_rows import normalise_rows, sample_rows
 
-GridFilter = Literal["area", "bilinear"]
+GridFilter = Literal["centred", "area", "bilinear"]
 GRID_FILTERS: tuple[str, ...] = get_args(GridFilter)
 
 _COMPILED_PRECISIONS = (torch.float32, torch.bfloat16)
@@ -147,17 +147,29 @@ def input_size(height: int, width: int, scale: float, stride: int) -> tuple[int,
         Paper Sec. 4.1 (inference at 0.75 of the resolution).
     """
     sides = (3 * (side // 4) if scale == 0.75 else int(side * scale) for side in (height, width))
-    rows, columns = (stride * max(0, round((side - 1) / stride)) + 1 for side in sides)
+    rows, columns = (stride * (_centred_cells(max(1, side), stride) - 1) + 1 for side in sides)
     return rows, columns
 
 
-def grid_size(height: int, width: int, stride: int) -> tuple[int, int]:
-    """Return the (height, width) of the grid of an image; sides are rounded down.
+def grid_size(
+    height: int, width: int, stride: int, grid_filter: GridFilter = "area"
+) -> tuple[int, int]:
+    """Return the (height, width) of the grid of an image.
+
+    Args:
+        height: of the image, pixels.
+        width: of the image, pixels.
+        stride: pixels per cell and direction.
+        grid_filter: "centred" has a cell on pixels 0, stride, 2 * stride, ... to the far side, as
+            the maps of strided convolutions have; of the others the sides are rounded down.
 
     Raises:
         ValueError: if the image is too small for a grid of at least 2 x 2 cells.
     """
-    grid = (height // stride, width // stride)
+    if grid_filter == "centred":
+        grid = (_centred_cells(height, stride), _centred_cells(width, stride))
+    else:
+        grid = (height // stride, width // stride)
     if min(grid) < 2:
         raise ValueError(
             f"expected an image of at least {2 * stride} x {2 * stride} pixels, "
@@ -166,61 +178,105 @@ def grid_size(height: int, width: int, stride: int) -> tuple[int, int]:
     return grid
 
 
+def _centred_cells(side: int, stride: int) -> int:
+    """Return the number of cells that lie a stride apart from the first pixel to about the last."""
+    return (side - 1 + stride // 2) // stride + 1
+
+
 def grid_image(
-    image: NDArray[np.uint8], grid: tuple[int, int], grid_filter: GridFilter
+    image: NDArray[np.uint8], stride: int, grid_filter: GridFilter
 ) -> NDArray[np.uint8] | NDArray[np.float32]:
     """Return the image on the grid, on which flow, intra network and warp work.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        grid: (h, w) of the grid.
-        grid_filter: "area" averages what a cell covers; "bilinear" samples four pixels as the
-            published code does, with its aliasing.
+        stride: image pixels per cell and direction.
+        grid_filter: "centred" and "area" average what a cell covers; "bilinear" samples four
+            pixels as the published code does, with its aliasing.
 
     Returns:
-        (h, w, 3) grey levels, uint8 for "area" and float32 for "bilinear".
+        (h, w, 3) grey levels, uint8, float32 for "bilinear"; see `grid_size`.
 
     Convention:
-        "area": cell i covers pixels [i * H / h, (i + 1) * H / h). "bilinear": cell i lies on
-        pixel i * (H - 1) / (h - 1) (align_corners=True).
+        "centred": cell i covers the pixels from s * i - s / 2 up to s * i + s / 2, and the first
+        and last one what there is. So a cell of the image lies where that of the logits does.
+        "area": cell i covers pixels [i * H / h, (i + 1) * H / h). "bilinear": cell i lies on pixel
+        i * (H - 1) / (h - 1) (align_corners=True).
+
+    Raises:
+        ValueError: as `grid_size`.
 
     See:
         Paper Sec. 3 (flow and intra features at 1/8 of the resolution).
     """
-    height, width = grid
+    height, width = grid_size(image.shape[0], image.shape[1], stride, grid_filter)
     if grid_filter == "area":
-        resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        return resized.astype(np.uint8, copy=False)
+        return _averaged(image, height, width)
+    if grid_filter == "centred":
+        result = np.empty((height, width, 3), np.uint8)
+        # Between the margins a cell covers stride x stride whole pixels, which OpenCV has fast.
+        for rows in _spans(image.shape[0], height, stride):
+            for columns in _spans(image.shape[1], width, stride):
+                covered = image[rows.first : rows.stop, columns.first : columns.stop]
+                result[rows.cells, columns.cells] = _averaged(covered, rows.count, columns.count)
+        return result
     if grid_filter == "bilinear":
         pixels = image_tensor(np.ascontiguousarray(image), torch.device("cpu"))
-        sampled = _in_one_pass(pixels, grid, _GREY_LEVELS, torch.float32)
+        sampled = _in_one_pass(pixels, (height, width), _GREY_LEVELS, torch.float32)
         return sampled[0].permute(1, 2, 0).numpy()
     raise ValueError(f"expected a grid filter out of {GRID_FILTERS}, got {grid_filter!r}")
 
 
-def image_on_grid(image: Tensor, grid: tuple[int, int], grid_filter: GridFilter) -> Tensor:
+def _averaged(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return resized.astype(np.uint8, copy=False)
+
+
+class _Span(NamedTuple):
+    """Some "centred" cells of an axis and the pixels that they cover."""
+
+    first: int
+    stop: int
+    cells: slice
+    count: int
+
+
+def _spans(side: int, cells: int, stride: int) -> list[_Span]:
+    """Return the first cell of an axis, those in the middle, if any, and the last one."""
+    start, end = stride // 2, stride * (cells - 1) - stride // 2
+    spans = [
+        _Span(0, start, slice(0, 1), 1),
+        _Span(start, end, slice(1, cells - 1), cells - 2),
+        _Span(end, side, slice(cells - 1, cells), 1),
+    ]
+    return [span for span in spans if span.count]
+
+
+def image_on_grid(image: Tensor, stride: int, grid_filter: GridFilter) -> Tensor:
     """Return what `grid_image` returns, of an image that is a tensor already, where it is.
 
     Args:
         image: (N, 3, H, W) uint8 RGB, any device.
-        grid: as there.
+        stride: as there.
         grid_filter: as there.
 
     Returns:
-        (N, 3, h, w) float32 grey levels, whole ones for "area".
+        (N, 3, h, w) float32 grey levels, whole ones but for "bilinear".
 
     Convention:
         as there.
     """
     pixels = image.float()
+    height, width = image.shape[2:]
+    grid = grid_size(height, width, stride, grid_filter)
     if grid_filter == "bilinear":
         return F.interpolate(pixels, grid, mode="bilinear", align_corners=True)
-    if image.shape[2] % grid[0] == 0 and image.shape[3] % grid[1] == 0:  # whole pixels
-        rows, columns = (side // cells for side, cells in zip(image.shape[2:], grid, strict=True))
+    if grid_filter == "area" and height % grid[0] == 0 and width % grid[1] == 0:  # whole pixels
+        rows, columns = height // grid[0], width // grid[1]
         covered = pixels.reshape(*image.shape[:2], grid[0], rows, grid[1], columns)
         return covered.mean((3, 5)).round()
     row_shares, column_shares = (
-        _shares(cells, size, image.device)
+        _shares(cells, size, stride, grid_filter, image.device)
         for cells, size in zip(grid, image.shape[-2:], strict=True)
     )
     return (row_shares @ pixels @ column_shares.T).round()
@@ -299,12 +355,17 @@ def _on_device(normalisation: Normalisation, device: torch.device) -> tuple[Tens
 
 
 @functools.cache  # as above
-def _shares(cells: int, size: int, device: torch.device) -> Tensor:
+def _shares(
+    cells: int, size: int, stride: int, grid_filter: GridFilter, device: torch.device
+) -> Tensor:
     """Return the share of each cell of an axis that each of its pixels covers, (cells, size)."""
-    edges = np.arange(cells + 1) * size / cells
+    edges = np.arange(cells + 1) * (size / cells)
+    if grid_filter == "centred":
+        edges = np.arange(cells + 1) * float(stride) - stride / 2
+        edges[0], edges[-1] = 0, size
     pixels = np.arange(size)
     covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    shares = covered.clip(0) * cells / size
+    shares = covered.clip(0) / np.diff(edges)[:, None]
     return torch.from_numpy(shares.astype(np.float32)).to(device)
 
 

@@ -25,7 +25,33 @@ RNG = np.random.default_rng(0)
 def test_area_filter_averages_what_a_cell_covers() -> None:
     image = RNG.integers(0, 256, (32, 48, 3), dtype=np.uint8)
     means = image.reshape(4, 8, 6, 8, 3).mean((1, 3))
-    assert np.abs(grid_image(image, (4, 6), "area").astype(float) - means).max() <= 0.51
+    assert np.abs(grid_image(image, 8, "area").astype(float) - means).max() <= 0.51
+
+
+@pytest.mark.parametrize("stride", [4, 8])
+@pytest.mark.parametrize("size", [(32, 48), (33, 49), (37, 45), (12, 22)])
+def test_centred_filter_averages_around_the_cells_of_strided_maps(
+    size: tuple[int, int], stride: int
+) -> None:
+    image = RNG.integers(0, 256, (*size, 3), dtype=np.uint8)
+    grid = grid_image(image, stride, "centred")
+    half = stride // 2
+    for row in range(grid.shape[0]):
+        for column in range(grid.shape[1]):
+            top, left = max(0, stride * row - half), max(0, stride * column - half)
+            bottom = size[0] if row == grid.shape[0] - 1 else stride * row + half
+            right = size[1] if column == grid.shape[1] - 1 else stride * column + half
+            covered = image[top:bottom, left:right]
+            assert covered.size > 0
+            assert np.abs(grid[row, column] - covered.mean((0, 1))).max() <= 0.51
+
+
+def test_centred_grid_is_that_of_the_logits() -> None:
+    """Where the keyframe network sees the image at its own scale, nothing is resampled."""
+    for side in range(64, 81):
+        inputs = input_size(side, 2 * side, 1.0, 8)
+        logits = (-(-inputs[0] // 8), -(-inputs[1] // 8))
+        assert grid_size(side, 2 * side, 8, "centred") == logits
 
 
 def test_bilinear_filter_is_the_published_sampling() -> None:
@@ -37,7 +63,7 @@ def test_bilinear_filter_is_the_published_sampling() -> None:
         align_corners=True,
     )[0].permute(1, 2, 0)
     for same in (image, np.ascontiguousarray(image[:, ::-1])[:, ::-1]):
-        sampled = grid_image(same, (4, 6), "bilinear")
+        sampled = grid_image(same, 8, "bilinear")
         assert np.abs(sampled - expected.numpy()).max() < 1e-4
 
 
@@ -115,7 +141,7 @@ def test_exception() -> None:
     with pytest.raises(ValueError, match="at least 16 x 16"):
         grid_size(15, 480, 8)
     with pytest.raises(ValueError, match="grid filter"):
-        grid_image(np.zeros((16, 16, 3), np.uint8), (2, 2), "cubic")  # type: ignore[arg-type]
+        grid_image(np.zeros((16, 16, 3), np.uint8), 8, "cubic")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="deviations"):
         Normalisation((0.0, 0.0, 0.0), (1.0, 0.0, 1.0))
 

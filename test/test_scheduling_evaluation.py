@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel
 from gsvnet_model.labels import labels_and_confidence
-from gsvnet_model.preprocessing import Normalisation, grid_image, grid_size, image_tensor
+from gsvnet_model.preprocessing import Normalisation, grid_image, image_tensor
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.scheduling import (
     SIGNAL_NAMES,
@@ -101,10 +101,10 @@ def test_pairs_are_what_a_stream_computes() -> None:
     frames.insert(2, frames[1])  # a stop
     table = pair_table(model, frames, 4)
     height, width = frames[0][1].shape
-    grid = grid_size(height, width, model.info.grid_stride)
+    grid = model.info.grid_size(height, width)
 
     def small(index: int) -> torch.Tensor:
-        image = grid_image(frames[index][0], grid, model.info.grid_filter)
+        image = grid_image(frames[index][0], 8, model.info.grid_filter)
         return model.info.normalisation.apply(image_tensor(image, model.device))
 
     published = model.segment(image_tensor(frames[1][0], model.device))

@@ -67,7 +67,7 @@ def test_propagated_labels_are_those_of_the_networks_called_by_hand() -> None:
     grid = (first.shape[0] // 8, first.shape[1] // 8)
 
     def small(image: NDArray[np.uint8]) -> torch.Tensor:
-        values = torch.from_numpy(grid_image(image, grid, "area")).permute(2, 0, 1)[None]
+        values = torch.from_numpy(grid_image(image, 8, "area")).permute(2, 0, 1)[None]
         return model.info.normalisation.apply(values)
 
     state = F.interpolate(

@@ -20,7 +20,7 @@ from gsvnet_model.benchmark.timing import Spread
 from gsvnet_model.cuda_graphs import CudaGraphs, ReplayedFunction
 from gsvnet_model.labels import labels_on_device
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import grid_size, image_on_grid, image_tensor
+from gsvnet_model.preprocessing import image_on_grid, image_tensor
 from gsvnet_model.scheduling import held, moving_cells
 
 _Frame: TypeAlias = Callable[..., tuple[Tensor, ...]]
@@ -116,8 +116,9 @@ def _propagated(
 
 
 def _on_grid(model: SegmentationModel, image: Tensor) -> Tensor:
-    grid = grid_size(image.shape[2], image.shape[3], model.info.grid_stride)
-    return model.info.normalisation.apply(image_on_grid(image, grid, model.info.grid_filter))
+    info = model.info
+    grid = image_on_grid(image, info.grid_stride, info.grid_filter)
+    return info.normalisation.apply(grid)
 
 
 def _labelled(logits: Tensor, image: Tensor, temperature: float) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsvnet_model.model import ModelInfo
-from gsvnet_model.preprocessing import grid_size, image_tensor, keyframe_image
+from gsvnet_model.preprocessing import image_tensor, keyframe_image
 from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.propagation.flow import flow_on_grid
 
@@ -59,7 +59,7 @@ class PublishedArrangement:
             Labels and confidence, floor(255 * probability of the label), (H, W) uint8.
         """
         height, width = image.shape[:2]
-        grid = grid_size(height, width, self._info.grid_stride)
+        grid = self._info.grid_size(height, width)
         # In planes, as the released code has them: interleaved pixels would take our one pass.
         pixels = image_tensor(image, self._device).contiguous()
         current = self._info.normalisation.apply(pixels)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from gsvnet_model.labels import labels_and_confidence
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import grid_size, image_tensor
+from gsvnet_model.preprocessing import image_tensor
 from gsvnet_model.scheduling.quality import QualityModel
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
 from gsvnet_model.scheduling.stillness import held, moving_cells
@@ -119,7 +119,7 @@ def pair_table(
         )
     count, num_classes = len(video), model.info.classes.num_classes
     height, width = video[0][0].shape[:2]
-    grid = grid_size(height, width, model.info.grid_stride)
+    grid = model.info.grid_size(height, width)
     inputs, states, keyframe_labels, truths = [], [], [], []
     for image, truth in tqdm(video, desc="keyframes", leave=False, disable=None):
         if image.shape != (height, width, 3):
@@ -180,7 +180,7 @@ def _truth_logits(
     own = labels_and_confidence(logits[0], height, width)[0]
     filled = torch.from_numpy(np.where(truth < logits.shape[1], truth, own))
     shares = F.one_hot(filled.long(), logits.shape[1]).permute(2, 0, 1)[None].float()
-    grid = grid_size(height, width, model.info.grid_stride)
+    grid = model.info.grid_size(height, width)
     return (F.adaptive_avg_pool2d(shares, grid) + _TRUTH_FLOOR).log().to(model.device)
 
 

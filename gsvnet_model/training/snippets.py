@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.motion import MovingFrame
-from gsvnet_model.preprocessing import grid_image, grid_size, image_tensor, keyframe_image
+from gsvnet_model.preprocessing import grid_image, image_tensor, keyframe_image
 
 _LABELS_PER_CELL = 2
 """Labels kept per cell and direction: they train as well as all of them, at a fraction."""
@@ -164,7 +164,7 @@ def _on_grid(
 ) -> tuple[NDArray[np.generic], NDArray[np.uint8], NDArray[np.float16], NDArray[np.bool_]]:
     """Return image, labels, flow and validity of a frame as `Snippets` holds them."""
     height, width = frame.labels.shape
-    grid = grid_size(height, width, info.grid_stride)
+    grid = info.grid_size(height, width)
     rows = _corner_to_corner(height, _LABELS_PER_CELL * grid[0])
     columns = _corner_to_corner(width, _LABELS_PER_CELL * grid[1])
     # The mean over a cell of what is known, at the cell's place.
@@ -178,7 +178,7 @@ def _on_grid(
     mean = mean / np.maximum(weight, 1e-6)[..., None]
     mean *= ((grid[1] - 1) / (width - 1), (grid[0] - 1) / (height - 1))
     return (
-        grid_image(frame.image, grid, info.grid_filter),
+        grid_image(frame.image, info.grid_stride, info.grid_filter),
         frame.labels[np.ix_(rows, columns)],
         mean.transpose(2, 0, 1).astype(np.float16),
         weight > 0.5,
