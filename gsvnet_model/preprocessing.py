@@ -218,7 +218,9 @@ def grid_image(
         for rows in _spans(image.shape[0], height, stride):
             for columns in _spans(image.shape[1], width, stride):
                 covered = image[rows.first : rows.stop, columns.first : columns.stop]
-                result[rows.cells, columns.cells] = _averaged(covered, rows.count, columns.count)
+                result[rows.cells, columns.cells] = _averaged(
+                    covered, rows.num_cells, columns.num_cells
+                )
         return result
     if grid_filter == "bilinear":
         pixels = image_tensor(np.ascontiguousarray(image), torch.device("cpu"))
@@ -238,7 +240,7 @@ class _Span(NamedTuple):
     first: int
     stop: int
     cells: slice
-    count: int
+    num_cells: int
 
 
 def _spans(side: int, cells: int, stride: int) -> list[_Span]:
@@ -249,7 +251,7 @@ def _spans(side: int, cells: int, stride: int) -> list[_Span]:
         _Span(start, end, slice(1, cells - 1), cells - 2),
         _Span(end, side, slice(cells - 1, cells), 1),
     ]
-    return [span for span in spans if span.count]
+    return [span for span in spans if span.num_cells]
 
 
 def image_on_grid(image: Tensor, stride: int, grid_filter: GridFilter) -> Tensor:
