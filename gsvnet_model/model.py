@@ -214,7 +214,9 @@ class SegmentationModel:
         Convention:
             Bilinear with align_corners=True, as published.
         """
-        return F.interpolate(logits, grid, mode="bilinear", align_corners=True)
+        state = F.interpolate(logits, grid, mode="bilinear", align_corners=True)
+        # As propagated states lie in memory, so that what is compiled for one serves the other.
+        return state.contiguous()
 
     @torch.inference_mode()
     def propagate(self, logits: Tensor, current: Tensor, previous: Tensor) -> PropagationOutput:
