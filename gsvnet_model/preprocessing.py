@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -215,12 +215,10 @@ def grid_image(
     if grid_filter == "centred":
         result = np.empty((height, width, 3), np.uint8)
         # Between the margins a cell covers stride x stride whole pixels, which OpenCV has fast.
-        for rows in _spans(image.shape[0], height, stride):
-            for columns in _spans(image.shape[1], width, stride):
-                covered = image[rows.first : rows.stop, columns.first : columns.stop]
-                result[rows.cells, columns.cells] = _averaged(
-                    covered, rows.num_cells, columns.num_cells
-                )
+        for pixel_rows, rows in _spans(image.shape[0], height, stride):
+            for pixel_columns, columns in _spans(image.shape[1], width, stride):
+                part = result[rows, columns]
+                part[:] = _averaged(image[pixel_rows, pixel_columns], *part.shape[:2])
         return result
     if grid_filter == "bilinear":
         pixels = image_tensor(np.ascontiguousarray(image), torch.device("cpu"))
@@ -234,24 +232,12 @@ def _averaged(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.u
     return resized.astype(np.uint8, copy=False)
 
 
-class _Span(NamedTuple):
-    """Some "centred" cells of an axis and the pixels that they cover."""
-
-    first: int
-    stop: int
-    cells: slice
-    num_cells: int
-
-
-def _spans(side: int, cells: int, stride: int) -> list[_Span]:
-    """Return the first cell of an axis, those in the middle, if any, and the last one."""
+def _spans(side: int, cells: int, stride: int) -> list[tuple[slice, slice]]:
+    """Return the pixels and cells of an axis: its first "centred" cell, the middle, the last."""
     start, end = stride // 2, stride * (cells - 1) - stride // 2
-    spans = [
-        _Span(0, start, slice(0, 1), 1),
-        _Span(start, end, slice(1, cells - 1), cells - 2),
-        _Span(end, side, slice(cells - 1, cells), 1),
-    ]
-    return [span for span in spans if span.num_cells]
+    middle = [(slice(start, end), slice(1, cells - 1))] if cells > 2 else []
+    first, last = slice(0, 1), slice(cells - 1, cells)
+    return [(slice(0, start), first), *middle, (slice(end, side), last)]
 
 
 def image_on_grid(image: Tensor, stride: int, grid_filter: GridFilter) -> Tensor:
