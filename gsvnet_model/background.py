@@ -63,6 +63,7 @@ class KeyframeWorker:
         image: NDArray[np.uint8],
         on_grid: GridImage,
         propagated: PropagatedState,
+        carry_over: float,
     ) -> BackgroundKeyframe:
         """Begin to label a frame.
 
@@ -70,8 +71,11 @@ class KeyframeWorker:
             image: (H, W, 3) uint8 RGB; copied.
             on_grid: the same on the grid.
             propagated: the same as propagated in the stream.
+            carry_over: as for `keyframe_state`.
         """
-        return BackgroundKeyframe(self._model, image.copy(), on_grid, propagated, self._submit)
+        return BackgroundKeyframe(
+            self._model, image.copy(), on_grid, propagated, carry_over, self._submit
+        )
 
     def close(self) -> None:
         """Finish the frame at hand and end the thread."""
@@ -120,6 +124,7 @@ class BackgroundKeyframe:
         image: NDArray[np.uint8],
         on_grid: GridImage,
         propagated: PropagatedState,
+        carry_over: float,
         submit: Callable[[Callable[[], None]], None],
     ) -> None:
         self.milliseconds = 0.0
@@ -131,7 +136,7 @@ class BackgroundKeyframe:
         self._cancelled = False
         self._error: Exception | None = None
         first = self._arrived(on_grid)
-        submit(lambda: self._work(lambda: self._segment(image, first, propagated)))
+        submit(lambda: self._work(lambda: self._segment(image, first, propagated, carry_over)))
 
     def follow(self, on_grid: GridImage) -> None:
         """Take note that the stream goes on to this frame."""
@@ -156,8 +161,9 @@ class BackgroundKeyframe:
                 ) from self._error
             state = self._caught_up
         if state is not None and self._model.device.type == "cuda":
-            for tensor in (state.logits, state.reference):
-                tensor.record_stream(torch.cuda.current_stream(self._model.device))
+            for tensor in (state.logits, state.reference, state.flow):
+                if tensor is not None:
+                    tensor.record_stream(torch.cuda.current_stream(self._model.device))
         return state
 
     def cancel(self) -> None:
@@ -187,10 +193,14 @@ class BackgroundKeyframe:
         self.milliseconds += 1e3 * (time.perf_counter() - started)
 
     def _segment(
-        self, image: NDArray[np.uint8], first: _Arrived, propagated: PropagatedState
+        self,
+        image: NDArray[np.uint8],
+        first: _Arrived,
+        propagated: PropagatedState,
+        carry_over: float,
     ) -> StreamState:
         _wait_for(first, propagated.logits)
-        logits, state = keyframe_state(self._model, image, first.image, propagated)
+        logits, state = keyframe_state(self._model, image, first.image, propagated, carry_over)
         # As long as nothing moves, these are finer than what the grid holds.
         published = publish(self._model, logits, state.size, state.quality)
         return dataclasses.replace(state, published=published)

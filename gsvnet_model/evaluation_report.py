@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from gsvnet_model.complexity import Complexity
 from gsvnet_model.evaluation import DistanceEvaluation
 from gsvnet_model.model_card import markdown_table
+from gsvnet_model.stability import StreamFigures
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,14 @@ class EvaluationReport:
     Attributes:
         distances: accuracy and reliability by keyframe age.
         complexity: of both networks on images of the data's size.
-        flicker: percent by keyframe interval, 1 and at most one other; empty where the data has
-            no labelled clip.
+        streams: accuracy and flicker of whole streams, the first one per-frame segmentation;
+            empty where the data has no labelled clip.
         class_names: of the classes, index = class id.
     """
 
     distances: DistanceEvaluation
     complexity: Complexity
-    flicker: Mapping[int, float]
+    streams: Sequence[StreamFigures]
     class_names: tuple[str, ...]
 
     def tables(self) -> dict[str, str]:
@@ -37,8 +38,8 @@ class EvaluationReport:
             "IoU by class": self._class_table(),
             "Cost": self._cost_table(),
         }
-        if self.flicker:
-            tables["Flicker"] = self._flicker_table()
+        if self.streams:
+            tables["Whole streams"] = self._stream_table()
         return tables
 
     def figures(self) -> dict[str, object]:
@@ -55,7 +56,7 @@ class EvaluationReport:
                 histogram.expected_calibration_error() for histogram in result.reliability
             ],
             "mean_confidence": [histogram.mean_confidence() for histogram in result.reliability],
-            "flicker_percent": {str(interval): rate for interval, rate in self.flicker.items()},
+            "streams": [asdict(stream) for stream in self.streams],
             "image_size": f"{self.complexity.size[1]}x{self.complexity.size[0]}",
             "parameters": {
                 "keyframe": self.complexity.keyframe.parameters,
@@ -137,14 +138,17 @@ class EvaluationReport:
         header = ("network", "parameters", "MB at float32", f"G multiply-adds, {width}x{height}")
         return markdown_table(header, rows)
 
-    def _flicker_table(self) -> str:
-        per_frame = self.flicker[1]
+    def _stream_table(self) -> str:
+        per_frame = self.streams[0].flicker
         rows = [
             (
-                interval,
-                f"{rate:.2f}",
-                f"{100 * (rate / per_frame - 1):+.0f} %" if per_frame else "",
+                stream.interval,
+                f"{stream.carry_over:g}" if stream.interval > 1 else "",
+                stream.miou,
+                f"{stream.flicker:.2f}",
+                f"{100 * (stream.flicker / per_frame - 1):+.0f} %" if per_frame else "",
             )
-            for interval, rate in sorted(self.flicker.items())
+            for stream in self.streams
         ]
-        return markdown_table(("interval", "flicker %", "against per frame"), rows)
+        header = ("interval", "carry-over", "mIoU", "flicker %", "against per frame")
+        return markdown_table(header, rows)

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from gsvnet_model.background import BackgroundKeyframe, KeyframeWorker
+from gsvnet_model.carry_over import DEFAULT_CARRY_OVER, MAX_CARRY_OVER
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import GridImage
 from gsvnet_model.scheduling import FixedPolicy, FrameQuality, KeyframePolicy
@@ -42,7 +43,7 @@ class Segmentation:
         labels: (H, W) uint8 class ids; read-only, since a frame on which nothing moved shows
             the same array again.
         confidence: (H, W) uint8, floor(255 * probability of the label); read-only.
-        is_keyframe: whether the labels are the keyframe network's own.
+        is_keyframe: whether the keyframe network labelled this frame.
         keyframe_age: frames since the keyframe that the labels come from; 0 on a keyframe.
         reason: why it is a keyframe ("first", "size", "cut", the policy's or the caller's), or
             why the keyframe network began to label it beside the stream, else "".
@@ -112,13 +113,18 @@ class VideoSegmenter:
             keyframes, and the caller's where there are labels to go on from. None labels them in
             the stream, as do first frames, changes of size, and cuts, which leave no labels to go
             on from.
+        carry_over: share, 0 to 0.9, of a keyframe's logits that comes from the frames before, so
+            that labels flicker less; 0 leaves the keyframe network's own, as in the paper. Where
+            every frame is a keyframe, as at interval 1, nothing is carried along, and where the
+            image does not match, nothing is taken.
 
     Attributes:
         policy: may be exchanged between two frames.
         background: likewise.
+        carry_over: likewise.
 
     Raises:
-        ValueError: if the interval is not a positive integer.
+        ValueError: if the interval is not a positive integer, or the share out of range.
     """
 
     def __init__(
@@ -127,10 +133,14 @@ class VideoSegmenter:
         keyframe_interval: int = DEFAULT_KEYFRAME_INTERVAL,
         policy: KeyframePolicy | None = None,
         background: KeyframeWorker | None = None,
+        carry_over: float = DEFAULT_CARRY_OVER,
     ) -> None:
+        if not 0 <= carry_over <= MAX_CARRY_OVER:
+            raise ValueError(f"expected carry_over of 0 to {MAX_CARRY_OVER}, got {carry_over}")
         self.model = model
         self.policy = FixedPolicy(keyframe_interval) if policy is None else policy
         self.background = background
+        self.carry_over = carry_over
         self._state: StreamState | None = None
         self._running: BackgroundKeyframe | None = None
 
@@ -266,7 +276,7 @@ def _start_anew(
     started = time.perf_counter()
     stream = frame.stream
     logits, state = keyframe_state(
-        stream.model, frame.image, frame.on_grid, propagated or frame.previous
+        stream.model, frame.image, frame.on_grid, propagated or frame.previous, stream.carry_over
     )
     network_ms = spent_ms + _since(started)
     labelled = time.perf_counter()
@@ -293,7 +303,9 @@ def _go_on(
     stream._state = dataclasses.replace(state, published=published)
     if reason:
         assert frame.worker is not None
-        stream._expect(frame.worker.start(frame.image, frame.on_grid, propagated))
+        stream._expect(
+            frame.worker.start(frame.image, frame.on_grid, propagated, stream.carry_over)
+        )
     labels_ms = _since(started)
     return _told(frame, published, quality, reason, batch_size, network_ms, labels_ms)
 

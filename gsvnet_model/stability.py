@@ -1,9 +1,10 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Flicker: labels that change from one frame to the next where the scene does not."""
+"""Streams as users run them: their accuracy, and labels that change where the scene does not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from gsvnet_model.classes import IGNORE_INDEX
 from gsvnet_model.data.camvid import LabelledImage
+from gsvnet_model.metrics import ConfusionMatrix, pooled
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.segmenter import VideoSegmenter
 
@@ -26,6 +28,15 @@ class FlickerCount:
     def __init__(self) -> None:
         self.steady = 0
         self.changed = 0
+
+    @classmethod
+    def sum(cls, counts: Iterable[FlickerCount]) -> FlickerCount:
+        """Return several counts as one."""
+        total = cls()
+        for count in counts:
+            total.steady += count.steady
+            total.changed += count.changed
+        return total
 
     def update(
         self,
@@ -53,36 +64,75 @@ class FlickerCount:
         return 100 * self.changed / self.steady if self.steady else float("nan")
 
 
-def measure_flicker(
-    model: SegmentationModel, sequence: Sequence[LabelledImage], intervals: Sequence[int]
-) -> dict[int, float]:
-    """Return the flicker of one stream per keyframe interval, each as a user would run it.
+@dataclass(frozen=True)
+class StreamFigures:
+    """How streams of one kind did, started at every place of their keyframe interval.
+
+    Attributes:
+        interval: frames from one keyframe to the next; 1 is per-frame segmentation.
+        carry_over: as `VideoSegmenter`'s.
+        miou: percent, of all frames of all starts.
+        flicker: percentage of pixels whose label changes from one frame to the next although the
+            exact label does not.
+    """
+
+    interval: int
+    carry_over: float
+    miou: float
+    flicker: float
+
+
+def measure_streams(
+    model: SegmentationModel,
+    sequence: Sequence[LabelledImage],
+    kinds: Sequence[tuple[int, float]],
+) -> list[StreamFigures]:
+    """Label a clip as a user would, and count what is right and what flickers.
 
     Args:
         model: the weights.
         sequence: consecutive frames: image (H, W, 3) uint8 RGB and labels (H, W) uint8, 255
             where there is no truth. All of one size.
-        intervals: keyframe intervals; 1 is per-frame segmentation.
-
-    Returns:
-        By interval, the percentage of pixels whose label changes from one frame to the next
-        although the exact label does not.
+        kinds: keyframe interval and carry-over of each kind.
 
     Raises:
-        ValueError: if there is no pair of frames, or an interval is not positive.
+        ValueError: if there is no pair of frames, or a kind is out of range.
     """
     if len(sequence) < 2:
         raise ValueError(f"expected at least 2 consecutive frames, got {len(sequence)}")
-    streams = {interval: VideoSegmenter(model, interval) for interval in intervals}
-    counts = {interval: FlickerCount() for interval in streams}
-    earlier: dict[int, NDArray[np.uint8]] = {}
-    earlier_truth: NDArray[np.uint8] | None = None
-    for index in tqdm(range(len(sequence)), desc="flicker"):
+    streams = [[_Stream(model, *kind, start) for start in range(kind[0])] for kind in kinds]
+    for index in tqdm(range(len(sequence)), desc="streams"):
         image, truth = sequence[index]
-        for interval, stream in streams.items():
-            labels = stream.step(image).labels
-            if earlier_truth is not None:
-                counts[interval].update((earlier[interval], labels), (earlier_truth, truth))
-            earlier[interval] = labels
-        earlier_truth = truth
-    return {interval: count.rate() for interval, count in counts.items()}
+        for stream in (stream for alike in streams for stream in alike):
+            stream.step(image, truth)
+    return [
+        StreamFigures(
+            interval,
+            carry_over,
+            pooled([stream.matrix for stream in alike]).miou(),
+            FlickerCount.sum(stream.flicker for stream in alike).rate(),
+        )
+        for (interval, carry_over), alike in zip(kinds, streams, strict=True)
+    ]
+
+
+class _Stream:
+    """One stream with what has been counted of it; its keyframes are shifted by `start` frames."""
+
+    def __init__(
+        self, model: SegmentationModel, interval: int, carry_over: float, start: int
+    ) -> None:
+        self.matrix = ConfusionMatrix(model.info.classes.num_classes)
+        self.flicker = FlickerCount()
+        self._segmenter = VideoSegmenter(model, interval, carry_over=carry_over)
+        self._to_shift = start
+        self._before: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
+
+    def step(self, image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
+        shifted = "shift" if self._to_shift == 0 and self._before is not None else None
+        self._to_shift -= 1
+        labels = self._segmenter.step(image, shifted).labels
+        self.matrix.update(labels, truth)
+        if self._before is not None:
+            self.flicker.update((self._before[0], labels), (self._before[1], truth))
+        self._before = labels, truth

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gsvnet_model.carry_over import mixed_in, moved_on
 from gsvnet_model.labels import labels_and_confidence
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import GridImage, image_tensor
@@ -34,6 +35,7 @@ class StreamState:
             where nothing moved of the last one in which something did.
         grey: (h, w, 3) grid image of the frame, grey levels.
         quality: of the labels.
+        flow: (1, 2, h, w) of the step that led to the frame, cells; None on a keyframe.
         published: labels and confidence, (H, W) uint8 each, read-only; None while they have not
             been asked for.
     """
@@ -43,6 +45,7 @@ class StreamState:
     reference: Tensor
     grey: NDArray[np.uint8] | NDArray[np.float32]
     quality: FrameQuality
+    flow: Tensor | None
     published: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
 
 
@@ -54,12 +57,14 @@ class PropagatedState:
         logits: (1, K, h, w).
         reference: as in `StreamState`.
         quality: of the labels.
+        flow: as in `StreamState`; zeros where nothing moved.
         moved: whether anything changed; if not, the labels published before still hold.
     """
 
     logits: Tensor
     reference: Tensor
     quality: FrameQuality
+    flow: Tensor
     moved: bool
 
 
@@ -68,6 +73,7 @@ def keyframe_state(
     image: NDArray[np.uint8],
     on_grid: GridImage,
     before: StreamState | PropagatedState | None = None,
+    carry_over: float = 0.0,
 ) -> tuple[Tensor, StreamState]:
     """Run the keyframe network.
 
@@ -77,10 +83,11 @@ def keyframe_state(
         on_grid: the same on the grid.
         before: what the stream would go on from: the frame before or, propagated, this one, which
             then shows how good the estimate of disagreement was.
+        carry_over: share of the logits that is taken from there; 0 leaves the network's own.
 
     Returns:
-        The network's own logits (1, K, ., .), which are finer than the grid and to be published,
-        and the state, not published yet.
+        Logits (1, K, ., .) of the network's own resolution, which is finer than the grid, to be
+        published, and the state, not published yet.
     """
     logits = model.segment(image_tensor(image, model.device))
     on_cells = model.to_grid(logits, on_grid.grey.shape[:2])
@@ -89,8 +96,24 @@ def keyframe_state(
         quality = before.quality.renewed(observed_disagreement(before.logits, on_cells))
     elif before is not None:
         quality = before.quality.renewed()
+    carried = _carried(before, on_grid) if carry_over else None
+    if carried is not None:
+        from_before, weight = carried
+        logits, on_cells = mixed_in(logits, on_cells, from_before, carry_over * weight)
     size = (image.shape[0], image.shape[1])
-    return logits, StreamState(size, on_cells, on_grid.normalised, on_grid.grey, quality, None)
+    reference = on_grid.normalised
+    return logits, StreamState(size, on_cells, reference, on_grid.grey, quality, None, None)
+
+
+def _carried(
+    before: StreamState | PropagatedState | None, image: GridImage
+) -> tuple[Tensor, Tensor | float] | None:
+    """Return what the frames before say of this one, and how much that counts; None if nothing."""
+    if isinstance(before, PropagatedState):
+        return None if before.quality.is_cut else (before.logits, 1.0)
+    if before is None or before.flow is None:
+        return None
+    return moved_on(before.logits, before.reference, before.flow, image.normalised)
 
 
 def publish(
@@ -119,6 +142,7 @@ def advanced(state: StreamState, propagated: PropagatedState, image: GridImage) 
         propagated.reference,
         image.grey,
         propagated.quality,
+        propagated.flow,
         None if propagated.moved else state.published,
     )
 
@@ -164,7 +188,8 @@ def propagate_states(
     for index, (state, image) in enumerate(zip(states, images, strict=True)):
         if not moved[index]:
             quality = state.quality.after(estimate, None)
-            propagated.append(PropagatedState(state.logits, state.reference, quality, False))
+            still = state.logits.new_zeros((1, 2, *state.logits.shape[-2:]))
+            propagated.append(PropagatedState(state.logits, state.reference, quality, still, False))
             continue
         output, cells, current = outputs[index], moving[index], image.normalised
         signals = (
@@ -177,6 +202,7 @@ def propagate_states(
                 held(cells, output.logits, state.logits),
                 held(cells, current, state.reference),
                 state.quality.after(estimate, signals),
+                output.flow,
                 True,
             )
         )

@@ -199,6 +199,7 @@ class CameraStream:
         decode_ms = 1e3 * (time.perf_counter() - taken)
         segmenter = self._segmenter
         segmenter.policy = policy_for(settings, segmenter.policy)
+        segmenter.carry_over = settings.keyframe_carry_over
         segmenter.background = self._worker if settings.keyframe_mode == "background" else None
         try:
             prepared = segmenter.prepare(image, self._keyframe_reason(jump, settings))

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
+from gsvnet_model.carry_over import DEFAULT_CARRY_OVER, MAX_CARRY_OVER
 from gsvnet_model.class_merge import parse_group
 from gsvnet_model.device import AUTO, PRECISIONS
 from gsvnet_model.scheduling.adaptive import (
@@ -234,6 +235,14 @@ class Settings:
         DEFAULT_TARGET_MS,
         "With budget: mean time of the networks per frame, in ms.",
         limits=(0.1, 100000.0),
+    )
+    keyframe_carry_over: float = _parameter(
+        "keyframe.carry_over",
+        DEFAULT_CARRY_OVER,
+        "Share of a keyframe's labels that is taken from the frames before, where the image "
+        "matches: more flickers less; 0 leaves the keyframe network's own. Without effect where "
+        "every frame is a keyframe.",
+        limits=(0.0, MAX_CARRY_OVER),
     )
     keyframe_stagger: bool = _parameter(
         "keyframe.stagger",

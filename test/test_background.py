@@ -20,6 +20,7 @@ from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.scheduling import FixedPolicy, QualityModel
 from gsvnet_model.segmenter import PreparedFrame, step_together
+from gsvnet_model.stream_state import keyframe_state, propagate_states, publish
 
 PATIENCE_S = 30.0
 
@@ -77,7 +78,7 @@ def test_stream_goes_on_and_the_keyframe_lands_where_waiting_would_have_led(
     images = moving_images(8)
     waiting = VideoSegmenter(model, 100)
     expected = [waiting.step(image) for image in images[3:]]
-    segmenter = VideoSegmenter(model, 3, background=worker)
+    segmenter = VideoSegmenter(model, 3, background=worker, carry_over=0)
     steps = [segmenter.step(image) for image in images[:3]]
     GATE.clear()
     steps += [segmenter.step(image) for image in images[3:6]]
@@ -103,7 +104,7 @@ def test_standing_scene_shows_the_new_labels(
     model: SegmentationModel, worker: KeyframeWorker
 ) -> None:
     first, other = moving_images(2)
-    segmenter = VideoSegmenter(model, 2, background=worker)
+    segmenter = VideoSegmenter(model, 2, background=worker, carry_over=0)
     segmenter.step(first)
     stale = segmenter.step(other)
     GATE.clear()
@@ -120,7 +121,7 @@ def test_the_callers_image_may_change_at_once(
     model: SegmentationModel, worker: KeyframeWorker
 ) -> None:
     images = moving_images(4)
-    segmenter = VideoSegmenter(model, 1, background=worker)
+    segmenter = VideoSegmenter(model, 1, background=worker, carry_over=0)
     segmenter.step(images[0])
     GATE.clear()
     buffer = images[1].copy()
@@ -137,7 +138,7 @@ def test_what_leaves_no_labels_to_go_on_from_is_a_keyframe_at_once(
     model: SegmentationModel, worker: KeyframeWorker
 ) -> None:
     images = moving_images(3)
-    segmenter = VideoSegmenter(model, 1, background=worker)
+    segmenter = VideoSegmenter(model, 1, background=worker, carry_over=0)
     segmenter.step(images[0])
     segmenter.step(images[1])
     small = segmenter.step(np.ascontiguousarray(images[2][::2, ::2]))
@@ -161,7 +162,7 @@ def test_cut_is_a_keyframe_at_once_and_ends_what_was_running() -> None:
     )
     worker = KeyframeWorker(model)
     images = moving_images(5)
-    segmenter = VideoSegmenter(model, 1, background=worker)
+    segmenter = VideoSegmenter(model, 1, background=worker, carry_over=0)
     segmenter.step(images[0])
     GATE.clear()
     running = segmenter.step(images[1])
@@ -177,7 +178,7 @@ def test_callers_keyframe_replaces_the_one_that_runs(
     model: SegmentationModel, worker: KeyframeWorker
 ) -> None:
     images = moving_images(5)
-    segmenter = VideoSegmenter(model, 2, background=worker)
+    segmenter = VideoSegmenter(model, 2, background=worker, carry_over=0)
     for image in images[:2]:
         segmenter.step(image)
     GATE.clear()
@@ -191,7 +192,7 @@ def test_callers_keyframe_replaces_the_one_that_runs(
 
 def test_mode_changes_between_two_frames(model: SegmentationModel, worker: KeyframeWorker) -> None:
     images = moving_images(6)
-    segmenter = VideoSegmenter(model, 2, background=worker)
+    segmenter = VideoSegmenter(model, 2, background=worker, carry_over=0)
     for image in images[:2]:
         segmenter.step(image)
     GATE.clear()
@@ -212,7 +213,7 @@ def test_failure_beside_the_stream_is_raised_in_it(
 ) -> None:
     image = moving_images(1)[0]
     black = np.zeros_like(image)
-    segmenter = VideoSegmenter(model, 1, background=worker)
+    segmenter = VideoSegmenter(model, 1, background=worker, carry_over=0)
     segmenter.step(image)
     segmenter.step(black)
     deadline = time.monotonic() + PATIENCE_S
@@ -224,11 +225,28 @@ def test_failure_beside_the_stream_is_raised_in_it(
     assert segmenter.step(image).reason == "first"
 
 
+def test_carries_over_what_was_propagated_in_the_stream(
+    model: SegmentationModel, worker: KeyframeWorker
+) -> None:
+    images = moving_images(3)
+    segmenter = VideoSegmenter(model, 1, background=worker, carry_over=0.5)
+    for image in images[:2]:
+        segmenter.step(image)
+    ((_, landed),) = step_together([when_landed(segmenter, images[2])])
+    on_grid = [model.grid_input(image) for image in images]
+    _, first = keyframe_state(model, images[0], on_grid[0])
+    (propagated,) = propagate_states(model, [first], [on_grid[1]])
+    _, keyframe = keyframe_state(model, images[1], on_grid[1], propagated, 0.5)
+    (expected,) = propagate_states(model, [keyframe], [on_grid[2]])
+    labels, _ = publish(model, expected.logits, keyframe.size, expected.quality)
+    np.testing.assert_array_equal(landed.labels, labels)
+
+
 def test_streams_share_a_worker_and_do_not_mix(
     model: SegmentationModel, worker: KeyframeWorker
 ) -> None:
     videos = [moving_images(4, seed=seed) for seed in (0, 1)]
-    segmenters = [VideoSegmenter(model, 1, background=worker) for _ in videos]
+    segmenters = [VideoSegmenter(model, 1, background=worker, carry_over=0) for _ in videos]
     for index in range(2):
         for segmenter, video in zip(segmenters, videos, strict=True):
             segmenter.step(video[index])

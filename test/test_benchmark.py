@@ -99,7 +99,8 @@ def test_images_come_to_the_grid_as_on_the_host(
 @pytest.mark.parametrize("interval", [1, 3])
 def test_a_stream_on_the_device_labels_as_the_stream_does(interval: int) -> None:
     model = random_model(temperatures=(1.0, 3.0, 1.5))
-    stream, resident = VideoSegmenter(model, interval), DeviceStream(model, interval)
+    stream = VideoSegmenter(model, interval, carry_over=0)
+    resident = DeviceStream(model, interval)
     for image in images(6):
         step = stream.step(image)
         labels, confidence = resident.step(image_tensor(image, model.device)).numpy()

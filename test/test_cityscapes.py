@@ -144,7 +144,7 @@ def test_verb(folder: Path, tmp_path: Path) -> None:
     assert said["frames"] == 2
     assert len(said["average_miou"]) == 2
     assert said["image_size"] == "128x64"
-    assert said["flicker_percent"] == {}
+    assert said["streams"] == []
     assert "--cityscapes" in said["command"]
     assert "CamVid" not in card.read_text()
 

@@ -14,6 +14,7 @@ import pytest
 from models import random_model
 
 from gsvnet_model import VideoSegmenter
+from gsvnet_model.carry_over import DEFAULT_CARRY_OVER
 from gsvnet_model.checkpoint import read_networks
 from gsvnet_model.cli import main
 from gsvnet_model.environment import sha256
@@ -55,7 +56,11 @@ def test_figures(outputs: tuple[Path, dict[str, Any]]) -> None:
         assert len(figures[name]) == 3, name
     assert figures["average_miou"][0] == pytest.approx(figures["minimum_miou"][0])
     assert all(0 <= error <= 1 for error in figures["expected_calibration_error"])
-    assert set(figures["flicker_percent"]) == {"1", str(DEFAULT_KEYFRAME_INTERVAL)}
+    assert [(stream["interval"], stream["carry_over"]) for stream in figures["streams"]] == [
+        (1, 0.0),
+        (DEFAULT_KEYFRAME_INTERVAL, 0.0),
+        (DEFAULT_KEYFRAME_INTERVAL, DEFAULT_CARRY_OVER),
+    ]
     assert figures["frames"] == 4
     assert figures["parameters"] == {"keyframe": 11_796_039, "propagation": 391_871}
     assert figures["multiply_adds"]["keyframe"] > 10 * figures["multiply_adds"]["propagation"] > 0
@@ -80,7 +85,7 @@ def test_card(outputs: tuple[Path, dict[str, Any]]) -> None:
         "Confidence by keyframe age",
         "IoU by class",
         "Cost",
-        "Flicker",
+        "Whole streams",
         "Use",
     ]
     assert figures["command"] in card

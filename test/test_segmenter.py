@@ -155,7 +155,7 @@ def test_standing_scene_keeps_its_labels() -> None:
 
 def test_frame_judged_too_bad_is_a_keyframe_after_all() -> None:
     model = random_model(quality=QualityModel(linear={"difference": 1000.0}))
-    adaptive = VideoSegmenter(model, policy=AdaptivePolicy(99.9, 1, 50))
+    adaptive = VideoSegmenter(model, policy=AdaptivePolicy(99.9, 1, 50), carry_over=0)
     sequence = moving_images(4)
     steps = [adaptive.step(image) for image in sequence]
     assert [step.reason for step in steps] == ["first", "quality", "quality", "quality"]

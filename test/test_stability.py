@@ -8,7 +8,8 @@ import pytest
 from models import random_model
 
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.stability import FlickerCount, measure_flicker
+from gsvnet_model.metrics import ConfusionMatrix
+from gsvnet_model.stability import FlickerCount, measure_streams
 from gsvnet_model.street_drive import StreetDrive
 
 
@@ -24,21 +25,36 @@ def test_rate_by_hand() -> None:
 
 def test_equals_a_plain_loop() -> None:
     drive = StreetDrive(11, 96, 128)
-    frames = [drive.frame(30 + index) for index in range(5)]
+    frames = [drive.frame(30 + index) for index in range(6)]
+    truth = [frame.labels for frame in frames]
     model = random_model()
-    measured = measure_flicker(model, [(frame.image, frame.labels) for frame in frames], (1, 3))
-    for interval, rate in measured.items():
-        stream = VideoSegmenter(model, interval)
-        labels = np.stack([stream.step(frame.image).labels for frame in frames])
-        truth = np.stack([frame.labels for frame in frames])
-        steady = (truth[1:] == truth[:-1]) & (truth[1:] != 255)
-        assert rate == pytest.approx(100 * (labels[1:] != labels[:-1])[steady].mean())
-    assert measured[1] > 0
+    kinds = [(1, 0.0), (2, 0.0), (2, 0.5)]
+    measured = measure_streams(model, [(frame.image, frame.labels) for frame in frames], kinds)
+    for figures, (interval, carry_over) in zip(measured, kinds, strict=True):
+        assert (figures.interval, figures.carry_over) == (interval, carry_over)
+        matrix, steady, changed = ConfusionMatrix(11), 0, 0
+        for start in range(interval):
+            stream = VideoSegmenter(model, interval, carry_over=carry_over)
+            labels = [
+                stream.step(frame.image, "shift" if index == start > 0 else None).labels
+                for index, frame in enumerate(frames)
+            ]
+            for index in range(len(frames)):
+                matrix.update(labels[index], truth[index])
+                if index:
+                    same = (truth[index] == truth[index - 1]) & (truth[index] != 255)
+                    steady += int(same.sum())
+                    changed += int((same & (labels[index] != labels[index - 1])).sum())
+        assert figures.miou == pytest.approx(matrix.miou())
+        assert figures.flicker == pytest.approx(100 * changed / steady)
+    assert measured[0].flicker > 0
+    assert measured[1].flicker != measured[2].flicker
 
 
 def test_a_still_scene_does_not_flicker_per_frame() -> None:
     frame = StreetDrive(11, 96, 128).frame(30)
-    assert measure_flicker(random_model(), [(frame.image, frame.labels)] * 3, (1,)) == {1: 0.0}
+    (figures,) = measure_streams(random_model(), [(frame.image, frame.labels)] * 3, [(1, 0.0)])
+    assert figures.flicker == 0
 
 
 def test_exceptions() -> None:
@@ -46,5 +62,5 @@ def test_exceptions() -> None:
     with pytest.raises(ValueError, match="one shape"):
         FlickerCount().update((image, image), (image, image[:1]))
     with pytest.raises(ValueError, match="at least 2 consecutive frames"):
-        measure_flicker(random_model(), [], (1,))
+        measure_streams(random_model(), [], [(1, 0.0)])
     assert np.isnan(FlickerCount().rate())

@@ -48,8 +48,9 @@ class DeviceStream:
     """Labels the frames of one stream as `VideoSegmenter` does, without a word to the host.
 
     The host decides nothing on the way: keyframes come at a fixed interval, scene cuts are not
-    looked for, frames in which nothing moved are computed like all others, and confidences do not
-    depend on the estimated quality. So a GPU can replay whole frames, from image to labels.
+    looked for, frames in which nothing moved are computed like all others, keyframes carry nothing
+    over, and confidences do not depend on the estimated quality. So a GPU can replay whole frames,
+    from image to labels.
 
     Args:
         model: the weights.

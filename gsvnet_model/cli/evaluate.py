@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gsvnet_model.carry_over import DEFAULT_CARRY_OVER
 from gsvnet_model.checkpoint import default_weights, load_model, read_networks, store_metrics
 from gsvnet_model.cityscapes_evaluation import evaluate_snippets
 from gsvnet_model.cli.segment import add_model_options
@@ -19,7 +20,7 @@ from gsvnet_model.model import SegmentationModel
 from gsvnet_model.model_card import write_model_card
 from gsvnet_model.reliability_plot import plot_reliability
 from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL
-from gsvnet_model.stability import measure_flicker
+from gsvnet_model.stability import StreamFigures, measure_streams
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,11 +51,11 @@ def _run(options: argparse.Namespace) -> None:
     weights = options.weights or default_weights()
     model = load_model(weights, options.device, options.precision)
     measure = _measure_cityscapes if options.cityscapes else _measure_camvid
-    result, size, flicker, num_frames = measure(model, options)
+    result, size, streams, num_frames = measure(model, options)
     report = EvaluationReport(
         result,
         measure_complexity(*read_networks(weights), size),
-        flicker,
+        streams,
         model.info.classes.names,
     )
     command = _command(options)
@@ -91,22 +92,23 @@ def _run(options: argparse.Namespace) -> None:
 
 def _measure_camvid(
     model: SegmentationModel, options: argparse.Namespace
-) -> tuple[DistanceEvaluation, tuple[int, int], dict[int, float], int]:
-    """Return counts, image size (height, width), flicker by interval and number of frames."""
+) -> tuple[DistanceEvaluation, tuple[int, int], list[StreamFigures], int]:
+    """Return counts, image size (height, width), figures of streams and number of frames."""
     split = open_split(find_camvid(options.data), options.split)
     result = evaluate_distances(model, split, options.max_interval, options.keyframe_output)
-    flicker = measure_flicker(model, split, (1, DEFAULT_KEYFRAME_INTERVAL))
-    return result, split[0][1].shape, flicker, len(split)
+    usual = DEFAULT_KEYFRAME_INTERVAL
+    kinds = [(1, 0.0), *((usual, share) for share in (0.0, DEFAULT_CARRY_OVER))]
+    return result, split[0][1].shape, measure_streams(model, split, kinds), len(split)
 
 
 def _measure_cityscapes(
     model: SegmentationModel, options: argparse.Namespace
-) -> tuple[DistanceEvaluation, tuple[int, int], dict[int, float], int]:
-    """Return the same; single labelled frames say nothing about flicker."""
+) -> tuple[DistanceEvaluation, tuple[int, int], list[StreamFigures], int]:
+    """Return the same; single labelled frames say nothing about streams."""
     snippets = open_cityscapes(options.cityscapes, options.split, options.max_interval)
     result = evaluate_snippets(model, snippets, options.keyframe_output)
     height, width = read_image(snippets[0].image_files[-1]).shape[:2]
-    return result, (height, width), {}, len(snippets)
+    return result, (height, width), [], len(snippets)
 
 
 def _command(options: argparse.Namespace) -> str:
