@@ -22,10 +22,10 @@ from gsvnet_model.exact_batches import ExactBatches, Propagate
 from gsvnet_model.folding import folded
 from gsvnet_model.freed_memory import keep_freed_memory
 from gsvnet_model.preprocessing import (
-    GRID_FILTERS,
     GridFilter,
     GridImage,
     Normalisation,
+    check_grid,
     grid_image,
     grid_size,
     image_tensor,
@@ -88,12 +88,7 @@ class ModelInfo:
             raise ValueError(f"expected 0 or more input pixels, got {self.max_input_pixels}")
         if self.input_stride < 1:
             raise ValueError(f"expected an input stride of at least 1, got {self.input_stride}")
-        if self.grid_stride not in (4, 8, 16):
-            raise ValueError(f"expected a grid stride of 4, 8 or 16, got {self.grid_stride}")
-        if self.grid_filter not in GRID_FILTERS:
-            raise ValueError(
-                f"expected a grid filter out of {GRID_FILTERS}, got {self.grid_filter!r}"
-            )
+        check_grid(self.grid_stride, self.grid_filter)
         if not self.temperatures or not all(value > 0 for value in self.temperatures):
             raise ValueError(f"expected temperatures above 0, got {self.temperatures}")
 

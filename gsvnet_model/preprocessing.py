@@ -151,6 +151,18 @@ def input_size(height: int, width: int, scale: float, stride: int) -> tuple[int,
     return rows, columns
 
 
+def check_grid(stride: int, grid_filter: str) -> None:
+    """Check what decides a grid.
+
+    Raises:
+        ValueError: if the stride is not even and 4 to 16, or the filter is unknown.
+    """
+    if stride not in range(4, 17, 2):
+        raise ValueError(f"expected an even grid stride of 4 to 16, got {stride}")
+    if grid_filter not in GRID_FILTERS:
+        raise ValueError(f"expected a grid filter out of {GRID_FILTERS}, got {grid_filter!r}")
+
+
 def grid_size(
     height: int, width: int, stride: int, grid_filter: GridFilter = "area"
 ) -> tuple[int, int]:

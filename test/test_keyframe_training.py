@@ -29,7 +29,7 @@ from gsvnet_model.training import learner
 from gsvnet_model.training.keyframe import train_keyframe
 from gsvnet_model.training.keyframe_losses import keyframe_loss, soft_jaccard_loss
 from gsvnet_model.training.keyframe_recipe import KeyframeRecipe, Phase
-from gsvnet_model.training.recipe import read_recipe
+from gsvnet_model.training.recipe import read_parts, read_recipe
 from gsvnet_model.training.run import Run, WeightAverage
 from gsvnet_model.training.start import take_over
 
@@ -88,7 +88,9 @@ def test_the_loss_falls(
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("keyframe_*.yaml")), ids=lambda p: p.stem)
 def test_committed_recipes_are_complete(path: Path) -> None:
-    assert read_recipe(path, KeyframeRecipe).iterations > 0
+    parts = read_parts(path, KeyframeRecipe)
+    assert all(part.iterations > 0 for part in parts)
+    assert len({part.network for part in parts}) == 1
 
 
 def test_recipe_guards(tmp_path: Path) -> None:
@@ -102,10 +104,62 @@ def test_recipe_guards(tmp_path: Path) -> None:
         ("phases: [{share: 1, crop: [64, 64], drive_images: 8}]", "drive_images"),
         ("augmentation: {scale: [2, 1]}", "scale"),
         ("loss_stride: 0", "loss_stride"),
+        ("parts: []", "a list of mappings"),
+        ("parts: [1]", "expected a mapping"),
+        ("parts: [{seed: 1}, {seed: 2}]", "expected a recipe of one part, got 2"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
             read_recipe(path, KeyframeRecipe)
+
+
+def test_parts_share_what_they_do_not_say(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "{seed: 5, augmentation: {flip: 0.25, scale: [1, 2]}, parts: "
+        "[{iterations: 7}, {seed: 6, augmentation: {scale: [0.5, 1]}}]}"
+    )
+    first, second = read_parts(path, KeyframeRecipe)
+    assert (first.seed, first.iterations, first.augmentation.scale) == (5, 7, (1, 2))
+    assert (second.seed, second.iterations) == (6, KeyframeRecipe().iterations)
+    assert (second.augmentation.flip, second.augmentation.scale) == (0.25, (0.5, 1))
+
+
+def test_parts_follow_one_another(
+    training_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = (
+        "network: swiftnet_r18, batch_size: 2, drive_pool: 1, "
+        "phases: [{share: 1.0, crop: [64, 64], drive_images: 0}]"
+    )
+    recipe_file = tmp_path / "recipe.yaml"
+
+    def train(parts: str) -> int:
+        recipe_file.write_text(f"{{{shared}, parts: [{parts}]}}")
+        given = ["--recipe", recipe_file, "--data", training_folder, "--output", tmp_path / "run"]
+        return main(["train", "keyframe", "--device", "cpu", *map(str, given)])
+
+    assert train("{iterations: 2}, {iterations: 3, seed: 2}") == 0
+    trained, _, info = read_networks(tmp_path / "run" / "weights.safetensors")
+    assert info.command == "gsvnet train keyframe --recipe recipe.yaml"
+    # The same by hand.
+    network = None
+    for number, part in enumerate(read_parts(recipe_file, KeyframeRecipe), 1):
+        folder, device = tmp_path / f"hand{number}", torch.device("cpu")
+        state = train_keyframe(part, INFO, training_folder, folder, device, network)
+        network = SwiftNet(11)
+        network.load_state_dict(state)
+        kept, _, _ = read_networks(tmp_path / "run" / f"part{number}" / "weights.safetensors")
+        for name, value in kept.state_dict().items():
+            torch.testing.assert_close(value, state[name].half().to(value.dtype), msg=name)
+    for name, value in kept.state_dict().items():
+        assert torch.equal(trained.state_dict()[name], value), name
+    for parts, message in (
+        ("{iterations: 2}, {network: bisenet_r18}", "parts of one network"),
+        ("{iterations: 2}, {distillation: 0.5}", "expected a --teacher"),
+    ):
+        assert train(parts) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_another_network_gives_its_encoder_and_nothing_else() -> None:

@@ -11,6 +11,7 @@ from gsvnet_model.cli import (
     ablate,
     benchmark,
     calibrate,
+    combine,
     evaluate,
     fit_quality,
     import_published,
@@ -32,6 +33,7 @@ _ADD_PARSERS = (
     tradeoff.add_parser,
     train.add_parser,
     ablate.add_parser,
+    combine.add_parser,
     import_published.add_parser,
 )
 

@@ -21,7 +21,7 @@ from gsvnet_model.training.keyframe import train_keyframe
 from gsvnet_model.training.keyframe_recipe import KeyframeRecipe
 from gsvnet_model.training.propagation import train_propagation
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
-from gsvnet_model.training.recipe import read_recipe
+from gsvnet_model.training.recipe import read_parts, read_recipe
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,17 +52,25 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _train_keyframe(options: argparse.Namespace) -> None:
-    recipe = read_recipe(options.recipe, KeyframeRecipe)
+    parts = read_parts(options.recipe, KeyframeRecipe)
+    distils = any(part.distillation > 0 for part in parts)
+    if distils != (options.teacher is not None):
+        raise ValueError(
+            f"{options.recipe}: expected {'a' if distils else 'no'} --teacher, since the recipe "
+            f"{'distils one' if distils else 'distils none'}"
+        )
+    if len({(part.network, part.num_classes) for part in parts}) > 1:
+        raise ValueError(f"{options.recipe}: expected parts of one network and number of classes")
     device = choose_device(options.device)
-    info = ModelInfo(recipe.network, CAMVID, Normalisation.swiftnet())
+    info = ModelInfo(parts[0].network, CAMVID, Normalisation.swiftnet())
     # Until its own is trained, the propagation network is one that has learned nothing.
-    propagation = PropagationNetwork(PropagationConfig(recipe.num_classes))
+    propagation = PropagationNetwork(PropagationConfig(parts[0].num_classes))
     command = f"gsvnet train keyframe --recipe {options.recipe.name}"
-    start, teacher = None, None
+    network, teacher = None, None
     if options.start is not None:
-        start, trained, earlier = read_networks(options.start)
+        network, trained, earlier = read_networks(options.start)
         command = f"{earlier.command}; {command} --start {options.start.name}"
-        if earlier.keyframe_network == recipe.network:
+        if earlier.keyframe_network == parts[0].network:
             if earlier.normalisation != info.normalisation:
                 raise ValueError(
                     f"{options.start}: expected images normalised by {info.normalisation}, as in "
@@ -72,13 +80,25 @@ def _train_keyframe(options: argparse.Namespace) -> None:
     if options.teacher is not None:
         teacher, _, _ = read_networks(options.teacher)
         command = f"{command} --teacher {options.teacher.name}"
-    info = dataclasses.replace(recipe.described(info), command=command)
-    weights = train_keyframe(
-        recipe, info, find_camvid(options.data), options.output, device, start, teacher
-    )
-    network = build_keyframe_network(recipe.network, recipe.num_classes)
-    network.load_state_dict(weights)
-    _save(options.output, network, propagation, info)
+    data = find_camvid(options.data)
+    for number, part in enumerate(parts, 1):
+        info = dataclasses.replace(part.described(info), command=command)
+        folder = options.output if len(parts) == 1 else options.output / f"part{number}"
+        weights = train_keyframe(
+            part,
+            info,
+            data,
+            folder,
+            device,
+            network,
+            teacher if part.distillation > 0 else None,
+            options.output,
+        )
+        network = learned = build_keyframe_network(part.network, part.num_classes)
+        learned.load_state_dict(weights)
+        _save(folder, learned, propagation, info)
+    if len(parts) > 1:
+        _save(options.output, learned, propagation, info)
 
 
 def _train_propagation(options: argparse.Namespace) -> None:

@@ -32,6 +32,7 @@ def train_keyframe(
     device: torch.device,
     start_from: nn.Module | None = None,
     teacher: nn.Module | None = None,
+    drive_folder: Path | None = None,
 ) -> dict[str, Tensor]:
     """Train a keyframe network; continue where an earlier call on the folder was cut.
 
@@ -45,6 +46,7 @@ def train_keyframe(
             then taken over alone; None starts from scratch.
         teacher: a trained keyframe network of any kind whose probabilities the recipe distils;
             given if and only if its `distillation` is above 0.
+        drive_folder: where rendered drives are kept, for runs that share them; None is `output`.
 
     Returns:
         The averaged weights (state dict, float32, CPU).
@@ -77,7 +79,7 @@ def train_keyframe(
         lambda average: {"validation_miou": _validate(recipe, info, average, data, device)},
     )
     stills = Stills(data)
-    drives = Drives(output, recipe.drive_pool, stills.size)
+    drives = Drives(drive_folder or output, recipe.drive_pool, stills.size)
     weights = class_weights(stills.labels, recipe.num_classes, recipe.class_balance).to(device)
     for iteration, (images, labels) in zip(
         learner, batches(recipe, stills, drives, learner.start), strict=True

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.motion import MotionRanges
-from gsvnet_model.preprocessing import GRID_FILTERS, GridFilter
+from gsvnet_model.preprocessing import GridFilter, check_grid
 from gsvnet_model.propagation import PropagationConfig
 from gsvnet_model.training.learning_rate import cosine_decay
 
@@ -73,12 +73,7 @@ class PropagationRecipe:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if self.grid_stride not in (4, 8, 16):
-            raise ValueError(f"expected a grid stride of 4, 8 or 16, got {self.grid_stride}")
-        if self.grid_filter not in GRID_FILTERS:
-            raise ValueError(
-                f"expected a grid filter out of {GRID_FILTERS}, got {self.grid_filter!r}"
-            )
+        check_grid(self.grid_stride, self.grid_filter)
         for name in ("held_out_clips", "distance", "flow_batch_size", "iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")

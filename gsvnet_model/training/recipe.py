@@ -15,7 +15,22 @@ Recipe = TypeVar("Recipe")
 
 
 def read_recipe(path: Path, recipe_type: type[Recipe]) -> Recipe:
-    """Read a recipe; what the file leaves out keeps its default.
+    """Read a recipe of one part; see `read_parts`.
+
+    Raises:
+        ValueError: as there, or if it has several parts.
+    """
+    first, *others = read_parts(path, recipe_type)
+    if others:
+        raise ValueError(f"{path}: expected a recipe of one part, got {1 + len(others)}")
+    return first
+
+
+def read_parts(path: Path, recipe_type: type[Recipe]) -> list[Recipe]:
+    """Read the parts of a training that follow one another.
+
+    What the file gives counts for all parts, what `parts`, a list of mappings, gives for one of
+    them; the rest keeps its default. Without `parts` there is one.
 
     Raises:
         ValueError: if the file is missing, is not a mapping, or has a key or value that the
@@ -25,9 +40,25 @@ def read_recipe(path: Path, recipe_type: type[Recipe]) -> Recipe:
         raise ValueError(f"expected a recipe file, found none at {path}")
     content = yaml.safe_load(path.read_text())
     try:
-        return _build(recipe_type, content)
+        if not isinstance(content, Mapping):
+            raise ValueError(f"expected a mapping for {recipe_type.__name__}, got {content!r}")
+        shared = {name: value for name, value in content.items() if name != "parts"}
+        parts = content.get("parts", [{}])
+        if not isinstance(parts, list) or not parts:
+            raise ValueError(f"parts: expected a list of mappings, got {parts!r}")
+        return [_build(recipe_type, _merged(shared, part)) for part in parts]
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _merged(shared: Any, own: Any) -> Any:
+    """Return a value of a part: its own; of mappings key by key."""
+    if not isinstance(shared, Mapping) or not isinstance(own, Mapping):
+        return own
+    return {
+        name: _merged(shared.get(name), own[name]) if name in own else shared[name]
+        for name in {**shared, **own}
+    }
 
 
 def _build(recipe_type: type[Recipe], content: Any) -> Recipe:

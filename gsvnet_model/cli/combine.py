@@ -1,0 +1,59 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""`gsvnet combine`: keyframe network of one weights file, propagation network of another."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from gsvnet_model.checkpoint import read_networks, save_model
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
+        "combine",
+        help="let keyframes be carried by the propagation network of other weights",
+        description="A trained propagation network serves keyframes of any network that has the "
+        "same classes: it needs no training for the next one.",
+    )
+    parser.add_argument("keyframe", type=Path, help="weights whose keyframe network is taken")
+    parser.add_argument("propagation", type=Path, help="weights whose propagation network is taken")
+    parser.add_argument("output", type=Path, help="safetensors file to write")
+    parser.add_argument(
+        "--grid-stride",
+        type=int,
+        help="image pixels per cell of the propagated state, even, 4 to 16; fewer keep more of "
+        "fine keyframes and take longer (default: the propagation's)",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    keyframe, _, info = read_networks(options.keyframe)
+    _, propagation, lender = read_networks(options.propagation)
+    for name in ("classes", "normalisation"):
+        wanted, got = getattr(info, name), getattr(lender, name)
+        if wanted != got:
+            raise ValueError(
+                f"expected weights of the same {name}, got {wanted} in {options.keyframe} and "
+                f"{got} in {options.propagation}"
+            )
+    command = f"{info.command}; gsvnet combine {options.keyframe.name} {options.propagation.name}"
+    if options.grid_stride is not None:
+        command += f" --grid-stride {options.grid_stride}"
+    info = dataclasses.replace(
+        info,
+        grid_stride=options.grid_stride or lender.grid_stride,
+        grid_filter=lender.grid_filter,
+        temperatures=lender.temperatures,
+        temperature_slope=lender.temperature_slope,
+        quality=lender.quality,
+        metrics={},
+        command=command,
+    )
+    save_model(options.output, keyframe, propagation, info, torch.float16)
+    print(f"weights: {options.output}; 'gsvnet fit-quality --store' fits their estimate of quality")
