@@ -53,7 +53,8 @@ class ModelInfo:
             look as large as in training, and no camera costs more; 0 allows any number.
         input_stride: the sides of the keyframe input are one more than a multiple of this; see
             `input_size`.
-        grid_stride: image pixels per cell of the propagated state (the paper: 8).
+        grid_stride: image pixels per cell of the propagated state (the paper: 8); pixels of the
+            keyframe input where that is finer than the image, see `grid_stride_of`.
         grid_filter: how images come to the grid.
         temperatures: what logits are divided by for the confidence, by frames since the keyframe;
             the last one is that of all older frames.
@@ -104,7 +105,16 @@ class ModelInfo:
 
     def grid_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) of an image's grid; see there."""
-        return grid_size(height, width, self.grid_stride, self.grid_filter)
+        return grid_size(height, width, self.grid_stride_of(height, width), self.grid_filter)
+
+    def grid_stride_of(self, height: int, width: int) -> int:
+        """Return image pixels per cell of an image's grid.
+
+        Where keyframes see more than the image's own pixels, because it is small, they also know
+        more than cells of 8 pixels hold, and are slow enough for a finer grid to cost little.
+        """
+        stride = self.grid_stride / max(1.0, self.scale_of(height, width))
+        return max(4, 2 * round(stride / 2))
 
     def at_scale(self, input_scale: float) -> ModelInfo:
         """Return the info of the same weights at a keyframe input scale of one's own."""
@@ -199,7 +209,8 @@ class SegmentationModel:
         Raises:
             ValueError: if it is too small for a grid of 2 x 2 cells.
         """
-        grey = grid_image(image, self.info.grid_stride, self.info.grid_filter)
+        stride = self.info.grid_stride_of(image.shape[0], image.shape[1])
+        grey = grid_image(image, stride, self.info.grid_filter)
         return GridImage(grey, self.info.normalisation.apply(image_tensor(grey, self.device)))
 
     @torch.inference_mode()

@@ -155,10 +155,10 @@ def check_grid(stride: int, grid_filter: str) -> None:
     """Check what decides a grid.
 
     Raises:
-        ValueError: if the stride is not even and 4 to 16, or the filter is unknown.
+        ValueError: if the stride is not 4, 8 or 16, or the filter is unknown.
     """
-    if stride not in range(4, 17, 2):
-        raise ValueError(f"expected an even grid stride of 4 to 16, got {stride}")
+    if stride not in (4, 8, 16):
+        raise ValueError(f"expected a grid stride of 4, 8 or 16, got {stride}")
     if grid_filter not in GRID_FILTERS:
         raise ValueError(f"expected a grid filter out of {GRID_FILTERS}, got {grid_filter!r}")
 

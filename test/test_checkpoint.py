@@ -155,6 +155,34 @@ def test_input_scale_can_be_chosen(weights: Path) -> None:
         load_model(weights, "cpu", input_scale=3.0)
 
 
+@pytest.mark.parametrize(
+    ("scale", "limit", "size", "stride"),
+    [
+        (1.0, 0, (360, 480), 8),
+        (0.75, 0, (1024, 2048), 8),
+        (4 / 3, 640 * 480, (360, 480), 6),  # 8 pixels of a keyframe input of 480x640
+        (4 / 3, 640 * 480, (480, 640), 8),
+        (4 / 3, 640 * 480, (1080, 1920), 8),
+        (1.1, 0, (360, 480), 8),  # the nearest even number
+        (2.0, 0, (360, 480), 4),
+    ],
+)
+def test_cells_follow_keyframes_that_see_more_than_the_image(
+    scale: float, limit: int, size: tuple[int, int], stride: int
+) -> None:
+    info = ModelInfo(
+        "tiny",
+        CAMVID,
+        Normalisation.swiftnet(),
+        scale,
+        max_input_pixels=limit,
+        grid_filter="centred",
+    )
+    assert info.grid_stride_of(*size) == stride
+    rows, columns = ((side - 1 + stride // 2) // stride + 1 for side in size)
+    assert info.grid_size(*size) == (rows, columns)
+
+
 def test_input_size_follows_the_image_up_to_a_limit() -> None:
     info = ModelInfo("tiny", CAMVID, Normalisation.swiftnet())
     assert info.input_size(1080, 1920) == (1080, 1920)

@@ -44,15 +44,14 @@ def test_takes_each_network_from_its_file(tmp_path: Path) -> None:
     keyframes = write(tmp_path / "keyframes.safetensors", KEYFRAMES, 0)
     carries = write(tmp_path / "carries.safetensors", CARRIES, 1)
     output = tmp_path / "both.safetensors"
-    assert main(["combine", str(keyframes), str(carries), str(output), "--grid-stride", "6"]) == 0
+    assert main(["combine", str(keyframes), str(carries), str(output)]) == 0
     keyframe, propagation, info = read_networks(output)
     assert info == dataclasses.replace(
         CARRIES,
         keyframe_network="swiftnet_r18",
         input_scale=0.8,
-        grid_stride=6,
         metrics={},
-        command="one; gsvnet combine keyframes.safetensors carries.safetensors --grid-stride 6",
+        command="one; gsvnet combine keyframes.safetensors carries.safetensors",
     )
     image = torch.randn(1, 3, 64, 96)
     with torch.inference_mode():
@@ -60,13 +59,11 @@ def test_takes_each_network_from_its_file(tmp_path: Path) -> None:
         torch.testing.assert_close(keyframe.eval()(image), expected, rtol=0.01, atol=0.01)
     for name, value in read_networks(carries)[1].state_dict().items():
         torch.testing.assert_close(propagation.state_dict()[name], value, rtol=1e-3, atol=1e-3)
-    # A stream runs on the finer grid.
     model = load_model(output, "cpu", "float32")
     assert isinstance(model, SegmentationModel)
     stream = VideoSegmenter(model, 3)
     steps = [stream.step(view) for view in moving_images(3)]
     assert [step.keyframe_age for step in steps] == [0, 1, 2]
-    assert model.grid_input(moving_images(1)[0]).grey.shape == (17, 22, 3)
     assert all(np.isin(step.labels, range(11)).all() for step in steps)
 
 
@@ -87,6 +84,3 @@ def test_what_does_not_fit(
     carries = write(tmp_path / "b.safetensors", dataclasses.replace(CARRIES, **change), 1)  # type: ignore[arg-type]
     assert main(["combine", str(keyframes), str(carries), str(tmp_path / "c")]) == 2
     assert message in capsys.readouterr().err
-    odd = ["combine", str(keyframes), str(keyframes), str(tmp_path / "c"), "--grid-stride", "5"]
-    assert main(odd) == 2
-    assert "an even grid stride of 4 to 16, got 5" in capsys.readouterr().err

@@ -118,7 +118,8 @@ def _propagated(
 
 def _on_grid(model: SegmentationModel, image: Tensor) -> Tensor:
     info = model.info
-    grid = image_on_grid(image, info.grid_stride, info.grid_filter)
+    stride = info.grid_stride_of(image.shape[2], image.shape[3])
+    grid = image_on_grid(image, stride, info.grid_filter)
     return info.normalisation.apply(grid)
 
 

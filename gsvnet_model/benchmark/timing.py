@@ -110,7 +110,9 @@ def time_frames(
         samples.append(sample)
     segmenter = VideoSegmenter(model, 2)
     labels = [segmenter.step(image).labels for image in images[:2]]
-    return _figures(samples[1:], boundary_share(labels[1], model.info.grid_stride))
+    return _figures(
+        samples[1:], boundary_share(labels[1], model.info.grid_stride_of(*labels[1].shape))
+    )
 
 
 class _Repetition:

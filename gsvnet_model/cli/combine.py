@@ -23,12 +23,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("keyframe", type=Path, help="weights whose keyframe network is taken")
     parser.add_argument("propagation", type=Path, help="weights whose propagation network is taken")
     parser.add_argument("output", type=Path, help="safetensors file to write")
-    parser.add_argument(
-        "--grid-stride",
-        type=int,
-        help="image pixels per cell of the propagated state, even, 4 to 16; fewer keep more of "
-        "fine keyframes and take longer (default: the propagation's)",
-    )
     parser.set_defaults(run=_run)
 
 
@@ -43,11 +37,9 @@ def _run(options: argparse.Namespace) -> None:
                 f"{got} in {options.propagation}"
             )
     command = f"{info.command}; gsvnet combine {options.keyframe.name} {options.propagation.name}"
-    if options.grid_stride is not None:
-        command += f" --grid-stride {options.grid_stride}"
     info = dataclasses.replace(
         info,
-        grid_stride=options.grid_stride or lender.grid_stride,
+        grid_stride=lender.grid_stride,
         grid_filter=lender.grid_filter,
         temperatures=lender.temperatures,
         temperature_slope=lender.temperature_slope,
