@@ -57,7 +57,7 @@ class PropagatedState:
         logits: (1, K, h, w).
         reference: as in `StreamState`.
         quality: of the labels.
-        flow: as in `StreamState`; zeros where nothing moved.
+        flow: as in `StreamState`; 0 where nothing moved.
         moved: whether anything changed; if not, the labels published before still hold.
     """
 
@@ -202,7 +202,7 @@ def propagate_states(
                 held(cells, output.logits, state.logits),
                 held(cells, current, state.reference),
                 state.quality.after(estimate, signals),
-                output.flow,
+                output.flow * cells,
                 True,
             )
         )

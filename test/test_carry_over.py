@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from gsvnet_model import VideoSegmenter
 from gsvnet_model.carry_over import mixed_in, moved_on
 from gsvnet_model.preprocessing import image_tensor
-from gsvnet_model.scheduling import AdaptivePolicy, QualityModel
-from gsvnet_model.stream_state import keyframe_state, propagate_states, publish
+from gsvnet_model.scheduling import AdaptivePolicy, QualityModel, moving_cells
+from gsvnet_model.stream_state import advanced, keyframe_state, propagate_states, publish
 
 
 def faint_images(count: int) -> list[NDArray[np.uint8]]:
@@ -75,19 +75,13 @@ def test_a_due_keyframe_is_the_network_s_and_the_flow_s() -> None:
     # By hand, from the two frames that were propagated.
     on_grid = [model.grid_input(image) for image in images]
     _, state = keyframe_state(model, images[0], on_grid[0])
-    flow = state.logits
     for index in (1, 2):
-        flow = model.propagate(state.logits, on_grid[index].normalised, state.reference).flow
         (propagated,) = propagate_states(model, [state], [on_grid[index]])
-        state = type(state)(
-            state.size,
-            propagated.logits,
-            propagated.reference,
-            on_grid[index].grey,
-            propagated.quality,
-            flow,
-            None,
-        )
+        seen = model.propagate(state.logits, on_grid[index].normalised, state.reference).flow
+        moving = moving_cells(on_grid[index].normalised, state.reference)
+        flow = torch.where(moving, seen, 0)
+        assert torch.equal(propagated.flow, flow) and flow.any()
+        state = advanced(state, propagated, on_grid[index])
     carried, weight = moved_on(state.logits, state.reference, flow, on_grid[3].normalised)
     assert weight.mean() > 0.6
     own = model.segment(image_tensor(images[3], model.device))
