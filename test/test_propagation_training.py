@@ -13,8 +13,11 @@ from models import TinyKeyframeNetwork, random_model
 from numpy.typing import NDArray
 from torch import nn
 
+from gsvnet_model.checkpoint import read_networks, save_model
 from gsvnet_model.classes import CAMVID
+from gsvnet_model.cli import main
 from gsvnet_model.evaluation import evaluate_distances
+from gsvnet_model.keyframe.bisenet import BiSeNet
 from gsvnet_model.metrics import ConfusionMatrix
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.motion import MovingFrame
@@ -27,7 +30,7 @@ from gsvnet_model.training.propagation import train_propagation
 from gsvnet_model.training.propagation_clips import ClipBatch, load_clips
 from gsvnet_model.training.propagation_losses import clip_losses
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
-from gsvnet_model.training.recipe import read_recipe
+from gsvnet_model.training.recipe import read_parts, read_recipe
 from gsvnet_model.training.run import Run, WeightAverage
 from gsvnet_model.training.snippets import render_snippets
 
@@ -110,6 +113,49 @@ def test_both_losses_fall(
     for name in ("segmentation_loss", "intra_loss"):
         assert together[-1][name] < together[0][name]
     assert 0 <= lines[-1]["propagated_miou"] <= 100
+
+
+def test_parts_follow_one_another_from_the_start_given(
+    training_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(3)
+    keyframes, started = BiSeNet(11).eval(), PropagationNetwork(PropagationConfig(11))
+    weights = tmp_path / "start.safetensors"
+    info = dataclasses.replace(INFO, keyframe_network="bisenet_r18", command="before")
+    save_model(weights, keyframes, started, info)
+    recipe_file = tmp_path / "recipe.yaml"
+    shared = (
+        "still_clips: 2, drive_clips: 0, held_out_clips: 1, distance: 1, flow_iterations: 0, "
+        "iterations: 1, batch_size: 1"
+    )
+
+    def run(parts: str) -> int:
+        recipe_file.write_text(f"{{{shared}, parts: [{parts}]}}")
+        given = ["--recipe", recipe_file, "--data", training_folder, "--output", tmp_path / "run"]
+        given += ["--keyframe", weights, "--start", weights]
+        return main(["train", "propagation", "--device", "cpu", *map(str, given)])
+
+    assert run("{seed: 1}, {seed: 2, grid_filter: centred}") == 0
+    _, trained, told = read_networks(tmp_path / "run" / "weights.safetensors")
+    assert told.grid_filter == "centred"
+    assert told.command == (
+        "before; gsvnet train propagation --recipe recipe.yaml --start start.safetensors"
+    )
+    # The same by hand.
+    for number, part in enumerate(read_parts(recipe_file, PropagationRecipe), 1):
+        state = train_propagation(
+            part, keyframes, info, training_folder, tmp_path / f"hand{number}", CPU, started
+        )
+        started = PropagationNetwork(part.network)
+        started.load_state_dict(state)
+    for name, value in trained.state_dict().items():
+        torch.testing.assert_close(value, state[name].half().to(value.dtype), msg=name)
+    for parts, message in (
+        ("{}, {network: {num_classes: 19}}", "parts of one network"),
+        ("{network: {num_classes: 11, edge: none}}", "expected a propagation network of"),
+    ):
+        assert run(parts) == 2
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("network", [{"use_intra": False}, {"edge": "none"}], ids=str)
@@ -232,7 +278,9 @@ def test_mirrored_and_reversed_clips_stay_consistent(tmp_path: Path, keyframe: n
     "path", sorted(RECIPES.glob("propagation_*.yaml")), ids=lambda path: path.stem
 )
 def test_committed_recipes_are_complete(path: Path) -> None:
-    assert read_recipe(path, PropagationRecipe).iterations > 0
+    parts = read_parts(path, PropagationRecipe)
+    assert all(part.iterations > 0 for part in parts)
+    assert len({part.network for part in parts}) == 1
 
 
 def test_recipe_guards(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from gsvnet_model.training.keyframe import train_keyframe
 from gsvnet_model.training.keyframe_recipe import KeyframeRecipe
 from gsvnet_model.training.propagation import train_propagation
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
-from gsvnet_model.training.recipe import read_parts, read_recipe
+from gsvnet_model.training.recipe import read_parts
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,6 +43,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     propagation.set_defaults(run=_train_propagation)
     propagation.add_argument(
         "--keyframe", type=Path, required=True, help="weights.safetensors of a keyframe run"
+    )
+    propagation.add_argument(
+        "--start",
+        type=Path,
+        help="weights whose propagation network to start from (default: from scratch)",
     )
     for kind in (keyframe, propagation):
         kind.add_argument("--recipe", type=Path, required=True, help="YAML file in recipes/")
@@ -102,21 +107,31 @@ def _train_keyframe(options: argparse.Namespace) -> None:
 
 
 def _train_propagation(options: argparse.Namespace) -> None:
-    recipe = read_recipe(options.recipe, PropagationRecipe)
+    parts = read_parts(options.recipe, PropagationRecipe)
+    if len({part.network for part in parts}) > 1:
+        raise ValueError(f"{options.recipe}: expected parts of one network")
     keyframe, _, info = read_networks(options.keyframe)
-    weights = train_propagation(
-        recipe,
-        keyframe,
-        info,
-        find_camvid(options.data),
-        options.output,
-        choose_device(options.device),
-    )
-    propagation = PropagationNetwork(recipe.network)
-    propagation.load_state_dict(weights)
+    device = choose_device(options.device)
     command = f"{info.command}; gsvnet train propagation --recipe {options.recipe.name}"
-    info = dataclasses.replace(recipe.described(info), command=command)
-    _save(options.output, keyframe, propagation, info)
+    start = None
+    if options.start is not None:
+        _, start, _ = read_networks(options.start)
+        if start.config != parts[0].network:
+            raise ValueError(
+                f"{options.start}: expected a propagation network of {parts[0].network}, as the "
+                f"recipe has it, got {start.config}"
+            )
+        command = f"{command} --start {options.start.name}"
+    data = find_camvid(options.data)
+    for number, part in enumerate(parts, 1):
+        info = dataclasses.replace(part.described(info), command=command)
+        folder = options.output if len(parts) == 1 else options.output / f"part{number}"
+        weights = train_propagation(part, keyframe, info, data, folder, device, start)
+        start = learned = PropagationNetwork(part.network)
+        learned.load_state_dict(weights)
+        _save(folder, keyframe, learned, info)
+    if len(parts) > 1:
+        _save(options.output, keyframe, learned, info)
 
 
 def _save(

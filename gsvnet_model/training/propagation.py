@@ -35,7 +35,7 @@ def train_propagation(
     data: Path,
     output: Path,
     device: torch.device,
-    flow: FlowLight | None = None,
+    start_from: PropagationNetwork | FlowLight | None = None,
     clip_folder: Path | None = None,
 ) -> dict[str, Tensor]:
     """Train a propagation network; continue where an earlier call on the folder was cut.
@@ -47,7 +47,8 @@ def train_propagation(
         data: CamVid folder; only its stills for training are used.
         output: folder of the run.
         device: where to train.
-        flow: a trained flow network to begin with; None begins with one that knows nothing.
+        start_from: a trained network of the recipe's kind, or a flow network, which then is taken
+            over alone; None starts from scratch.
         clip_folder: where clips are kept, for runs that share them; None is `output`.
 
     Returns:
@@ -62,9 +63,12 @@ def train_propagation(
     normalisation = info.normalisation
     torch.manual_seed(recipe.seed)
     network = PropagationNetwork(recipe.network).to(device)
-    _start_from_warping(network)
-    if flow is not None:
-        network.flow.load_state_dict(flow.state_dict())
+    if isinstance(start_from, PropagationNetwork):
+        network.load_state_dict(start_from.state_dict())
+    else:
+        _start_from_warping(network)
+        if start_from is not None:
+            network.flow.load_state_dict(start_from.state_dict())
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = _optimiser(network, recipe)
     weights = class_weights(

@@ -153,14 +153,17 @@ class Probe:
         return camera
 
     def connect(self, cameras: Sequence[ProbeCamera], image: NDArray[np.uint8]) -> None:
-        """Send images until every camera got an answer, then forget them.
+        """Send images until every camera got two answers, then forget them.
+
+        With the second frame that arrives a node decides whether those before the first were lost
+        or sent before it listened: from then on its counts are settled.
 
         Raises:
             NoAnswerError: if a node does not come up.
         """
         until_s = time.monotonic() + START_TIMEOUT_S
         for camera in cameras:
-            while not any(camera.is_complete(answer) for answer in camera.answers.values()):
+            while sum(camera.is_complete(answer) for answer in camera.answers.values()) < 2:
                 if time.monotonic() > until_s:
                     raise NoAnswerError("expected the nodes to be ready within 180 s; see the logs")
                 camera.send(image)
