@@ -221,6 +221,22 @@ def test_node_does_not_import_cv_bridge() -> None:
     python(f"{modules}\nsys.exit('cv_bridge' in sys.modules)")
 
 
+@pytest.mark.parametrize("module", ["gsvnet_ros.segmentation_node", "gsvnet_model.cli"])
+def test_threads_sleep_while_they_wait(module: str) -> None:
+    """OpenMP reads the policy when torch is imported; where threads spin, a busy robot crawls."""
+    watch = f"""
+import os, sys
+os.environ.pop("OMP_WAIT_POLICY", None)
+class Watch:
+    def find_spec(self, name, path, target=None):
+        if name == "torch":
+            print(os.environ.get("OMP_WAIT_POLICY"))
+sys.meta_path.insert(0, Watch())
+import {module}
+"""
+    assert python(watch) == "PASSIVE\n"
+
+
 in_the_venv = pytest.mark.skipif(
     Path(sys.prefix) != ROOT / ".venv", reason="scripts/setup made no .venv here"
 )
