@@ -103,6 +103,11 @@ class ModelInfo:
         """Return the (height, width) of the keyframe network's input for an image."""
         return input_size(height, width, self.scale_of(height, width), self.input_stride)
 
+    def keyframe_input(self, image: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
+        """Return the keyframe network's input for (N, 3, H, W) uint8; see `keyframe_image`."""
+        size = self.input_size(*image.shape[-2:])
+        return keyframe_image(image, size, self.normalisation, precision)
+
     def grid_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) of an image's grid; see there."""
         return grid_size(height, width, self.grid_stride_of(height, width), self.grid_filter)
@@ -262,6 +267,4 @@ class SegmentationModel:
 def _segmented(
     keyframe: nn.Module, info: ModelInfo, precision: torch.dtype, image: Tensor
 ) -> Tensor:
-    size = info.input_size(image.shape[2], image.shape[3])
-    inputs = keyframe_image(image, size, info.normalisation, precision)
-    return keyframe(inputs).float()  # type: ignore[no-any-return]
+    return keyframe(info.keyframe_input(image, precision)).float()  # type: ignore[no-any-return]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsvnet_model.model import ModelInfo
-from gsvnet_model.preprocessing import image_tensor, keyframe_image
+from gsvnet_model.preprocessing import image_tensor
 from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.propagation.flow import flow_on_grid
 
@@ -64,10 +64,8 @@ class PublishedArrangement:
         pixels = image_tensor(image, self._device).contiguous()
         current = self._info.normalisation.apply(pixels)
         if self._logits is None or self._previous is None:
-            inputs = keyframe_image(
-                pixels, self._info.input_size(height, width), self._info.normalisation
-            )
-            self._logits = _resized(self._keyframe(inputs), grid)
+            logits = self._keyframe(self._info.keyframe_input(pixels))
+            self._logits = _resized(logits, grid)
         else:
             self._logits = self._propagated(
                 self._logits, _resized(current, grid), _resized(self._previous, grid)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from gsvnet_model.benchmark.workload import Workload
 from gsvnet_model.folding import folded
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import image_tensor, keyframe_image
+from gsvnet_model.preprocessing import image_tensor
 from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.propagation.edge import edge_map
 from gsvnet_model.propagation.inference import PropagationInference
@@ -131,7 +131,7 @@ def _examples(workload: Workload, model: SegmentationModel) -> list[_Example]:
     grid = info.grid_size(*workload.size)
     previous, current = (model.grid_input(image).normalised for image in (before, now))
     pixels = image_tensor(before, model.device)
-    image = keyframe_image(pixels, info.input_size(*workload.size), info.normalisation)
+    image = info.keyframe_input(pixels)
     state = model.to_grid(model.segment(pixels), grid)
     keyframe, propagation, _ = workload.networks()
     inference = PropagationInference(propagation, precision)

@@ -15,7 +15,7 @@ from gsvnet_model.freed_memory import keep_freed_memory
 from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.metrics import ConfusionMatrix
 from gsvnet_model.model import ModelInfo
-from gsvnet_model.preprocessing import image_tensor, keyframe_image
+from gsvnet_model.preprocessing import image_tensor
 from gsvnet_model.training.class_weights import class_weights
 from gsvnet_model.training.keyframe_batches import Drives, Stills, batches
 from gsvnet_model.training.keyframe_losses import keyframe_loss
@@ -122,10 +122,8 @@ def _validate(
     split = open_split(data, "val")
     for index in range(0, len(split), 10):
         image, truth = split[index]
-        size = info.input_size(*image.shape[:2])
-        inputs = keyframe_image(image_tensor(image, device), size, info.normalisation)
         with torch.autocast(device.type, torch.bfloat16):
-            logits = network(inputs)
+            logits = network(info.keyframe_input(image_tensor(image, device)))
         full = F.interpolate(logits.float(), truth.shape, mode="bilinear", align_corners=True)
         matrix.update(full.argmax(1)[0].to(torch.uint8).cpu().numpy(), truth)
     return matrix.miou()

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.motion import MovingFrame
-from gsvnet_model.preprocessing import grid_image, image_tensor, keyframe_image
+from gsvnet_model.preprocessing import grid_image, image_tensor
 
 _LABELS_PER_CELL = 2
 """Labels kept per cell and direction: they train as well as all of them, at a fraction."""
@@ -200,12 +200,8 @@ def _keyframe_logits(
 ) -> NDArray[np.float16]:
     states = []
     for image in images:
-        inputs = keyframe_image(
-            image_tensor(image.astype(np.uint8, copy=False), device),
-            info.input_size(*image.shape[:2]),
-            info.normalisation,
-        )
+        pixels = image_tensor(image.astype(np.uint8, copy=False), device)
         with torch.autocast(device.type, torch.bfloat16):
-            logits = network(inputs)
+            logits = network(info.keyframe_input(pixels))
         states.append(F.interpolate(logits.float(), grid, mode="bilinear", align_corners=True)[0])
     return torch.stack(states).cpu().numpy().astype(np.float16)
