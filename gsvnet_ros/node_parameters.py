@@ -80,8 +80,7 @@ class NodeParameters:
                 continue
             self._node.undeclare_parameter(name)
             if name in SPEC_BY_NAME:
-                if parameter.type_ != Parameter.Type.NOT_SET:
-                    given[name] = parameter.value
+                given[name] = parameter.value
                 continue
             if name == DATABASE_PARAMETER:  # in a file that `ros2 param dump` wrote
                 continue

@@ -417,9 +417,10 @@ Written by `python -m gsvnet_ros.parameters > docs/parameters.md`; do not edit.
 *next frame*: `ros2 param set` takes effect on the next frame. *next configure*: accepted
 while the node is unconfigured, refused with the reason otherwise (`ros2 lifecycle set
 /segmentation deactivate`, then `cleanup`). *read-only*: given at start. An integer is
-accepted for a double; several parameters set together are checked as a whole. Beside these
-the node writes `classes.database` (names and colours of the published classes, JSON), and
-every image subscription has its `qos_overrides`.
+accepted for a double; several parameters set together are checked as a whole (`ros2 param
+load` sets them one by one, in the order of its file). Beside these the node writes
+`classes.database` (names and colours of the published classes, JSON), and every image
+subscription has its `qos_overrides`.
 """
 
 

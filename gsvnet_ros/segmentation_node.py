@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -22,6 +23,7 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
 from gsvnet_model.background import KeyframeWorker
@@ -74,6 +76,20 @@ class SegmentationNode(LifecycleNode):
             self._publish_diagnostics,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
+
+    def declare_parameters(
+        self,
+        namespace: str,
+        parameters: Sequence[tuple[Any, ...]],
+        ignore_override: bool = False,
+    ) -> list[Parameter[Any]]:
+        """Declare parameters, save those given without a value, which keep their default.
+
+        That is what `cameras: []` comes as, in every file that `ros2 param dump` writes: an empty
+        list has no type. rclpy would refuse it, and with it the whole node.
+        """
+        given = [entry for entry in parameters if len(entry) == 1 or entry[1] is not None]
+        return super().declare_parameters(namespace, given, ignore_override)
 
     @property
     def settings(self) -> Settings:
@@ -225,8 +241,9 @@ class SegmentationNode(LifecycleNode):
         for spec in SPECS:
             if spec.effect == "configure" and before[spec.name] != after[spec.name]:
                 raise ValueError(
-                    f"{spec.name} is read at configure; deactivate and clean up the node first "
-                    f"(ros2 lifecycle set {self.get_fully_qualified_name()} ...)"
+                    f"{spec.name} is read at configure: deactivate the node, clean it up, set it, "
+                    "then configure and activate "
+                    f"(each with ros2 lifecycle set {self.get_fully_qualified_name()} ...)"
                 )
         merge_classes(self._model.info.classes, new.classes_merge)
         check_policy(new, self._model.info)

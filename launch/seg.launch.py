@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch.launch_context import LaunchContext
 from launch.launch_description import LaunchDescription
 from launch.launch_description_entity import LaunchDescriptionEntity
@@ -76,8 +77,14 @@ ARGUMENTS = [
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """Return the actions for the arguments given."""
+    """Return the actions for the arguments given.
+
+    Raises:
+        ValueError: if there is no such parameter file, of which launch only warns.
+    """
     given = {name: value for name, value in context.launch_configurations.items() if value != ""}
+    if not Path(given["params_file"]).is_file():
+        raise ValueError(f"params_file: expected a file, found none at {given['params_file']}")
     image = given["image"]
     namespace = given.get("namespace", "")
     camera_info = given.get("camera_info", str(PurePosixPath(image).with_name("camera_info")))
@@ -112,7 +119,10 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if PROFILES_VARIABLE not in os.environ:
         profile = str(CONFIG / "fastdds_shm.xml")
         actions.insert(0, SetEnvironmentVariable(PROFILES_VARIABLE, profile))
-    if shows_rviz:
+    if shows_rviz and not _has_rviz():
+        # Launch would end here, and leave the node that it has started alone.
+        actions.append(LogInfo(msg="rviz2 is not installed: the node runs without it"))
+    elif shows_rviz:
         root = f"/{namespace}".rstrip("/")
         actions.append(
             Node(
@@ -129,6 +139,14 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             )
         )
     return actions
+
+
+def _has_rviz() -> bool:
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from rcl_interfaces.msg import ParameterType
-from ros_process import CameraPeer, Peer, image_message, pixels_of, scene
+from ros_process import START_S, CameraPeer, Peer, image_message, pixels_of, scene
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from test_node_contract import LATCHED
@@ -16,6 +19,7 @@ from test_node_contract import LATCHED
 from gsvnet_model.classes import CAMVID
 from gsvnet_model.visualization import mark_keyframe, overlay
 from gsvnet_ros.parameters import SPECS
+from gsvnet_ros.processes import LoggedProcess
 
 TYPES = {
     "bool": ParameterType.PARAMETER_BOOL,
@@ -34,6 +38,35 @@ def test_every_parameter_of_the_table_is_declared(camera: CameraPeer) -> None:
         assert descriptor.description == spec.descriptor().description
         assert descriptor.type == TYPES[spec.type_name]
         assert descriptor.read_only == (spec.effect == "start")
+
+
+def test_dumped_parameters_start_a_node_like_the_one_dumped(
+    camera: CameraPeer, tmp_path: Path
+) -> None:
+    """As `ros2 param dump` writes them, lists that are empty included."""
+    dumped: dict[str, Any] = {}
+    for name in camera.list_parameters():
+        *folders, last = name.split(".")
+        place = dumped
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[last] = camera.get(name)
+    assert dumped["cameras"] == dumped["classes"]["merge"] == []
+    path = tmp_path / "dump.yaml"
+    path.write_text(yaml.safe_dump({"/dumped/segmentation": {"ros__parameters": dumped}}))
+    arguments = ["--ros-args", "--params-file", str(path), "-r", "__ns:=/dumped"]
+    process = LoggedProcess("node", "gsvnet_ros.segmentation_node", arguments, tmp_path / "log")
+    peer = Peer("/dumped")
+    try:
+        served = "serving /dumped/image"
+        peer.wait(lambda: process.exit_code is not None or served in process.log_tail(), START_S)
+        assert process.exit_code is None, process.log_tail()
+        for spec in SPECS:
+            assert peer.get(spec.name) == camera.get(spec.name), spec.name
+    finally:
+        peer.close()
+        assert process.stop() == 0, process.log_tail()
+    assert "there is no parameter" not in process.log.read_text()
 
 
 def test_interval_takes_effect_on_the_next_frame(camera: CameraPeer) -> None:
