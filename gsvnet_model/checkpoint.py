@@ -132,6 +132,17 @@ def store_metrics(path: Path, metrics: Mapping[str, float]) -> None:
     _write(path, tensors, metadata)
 
 
+def store_class_bias(path: Path, bias: Sequence[float]) -> None:
+    """Replace the class bias in a checkpoint's metadata; the tensors stay as they are.
+
+    Raises:
+        ValueError: if the file is no checkpoint of this project.
+    """
+    metadata, tensors = _read(path)
+    metadata["info"]["class_bias"] = list(bias)
+    _write(path, tensors, metadata)
+
+
 def store_temperatures(path: Path, temperatures: Sequence[float]) -> None:
     """Replace the temperatures in a checkpoint's metadata; the tensors stay as they are.
 
@@ -213,8 +224,9 @@ def _from_metadata(metadata: Mapping[str, Any]) -> tuple[PropagationConfig, Mode
         raise ValueError(f"expected format version {_FORMAT_VERSION}, got {metadata['version']}")
     info = dict(metadata["info"])
     classes, normalisation = info.pop("classes"), info.pop("normalisation")
-    if "temperatures" in info:  # JSON knows lists only
-        info["temperatures"] = tuple(info["temperatures"])
+    for name in ("temperatures", "class_bias"):
+        if name in info:  # JSON knows lists only
+            info[name] = tuple(info[name])
     return PropagationConfig(**metadata["propagation"]), ModelInfo(
         classes=ClassTable(
             tuple(classes["names"]), tuple((r, g, b) for r, g, b in classes["palette"])

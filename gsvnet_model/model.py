@@ -56,6 +56,8 @@ class ModelInfo:
         grid_stride: image pixels per cell of the propagated state (the paper: 8); pixels of the
             keyframe input where that is finer than the image, see `grid_stride_of`.
         grid_filter: how images come to the grid.
+        class_bias: what is added to the keyframe network's logits, one value per class; none adds
+            nothing. `gsvnet balance` fits it.
         temperatures: what logits are divided by for the confidence, by frames since the keyframe;
             the last one is that of all older frames.
         temperature_slope: by how much the logarithm of the temperature rises with each percent
@@ -74,6 +76,7 @@ class ModelInfo:
     input_stride: int = 1
     grid_stride: int = 8
     grid_filter: GridFilter = "area"
+    class_bias: tuple[float, ...] = ()
     temperatures: tuple[float, ...] = (1.0,)
     temperature_slope: float = 0.0
     quality: QualityModel = field(default_factory=QualityModel)
@@ -90,6 +93,11 @@ class ModelInfo:
         if self.input_stride < 1:
             raise ValueError(f"expected an input stride of at least 1, got {self.input_stride}")
         check_grid(self.grid_stride, self.grid_filter)
+        if len(self.class_bias) not in (0, self.classes.num_classes):
+            raise ValueError(
+                f"expected a class bias of {self.classes.num_classes} values or none, "
+                f"got {len(self.class_bias)}"
+            )
         if not self.temperatures or not all(value > 0 for value in self.temperatures):
             raise ValueError(f"expected temperatures above 0, got {self.temperatures}")
 
@@ -107,6 +115,11 @@ class ModelInfo:
         """Return the keyframe network's input for (N, 3, H, W) uint8; see `keyframe_image`."""
         size = self.input_size(*image.shape[-2:])
         return keyframe_image(image, size, self.normalisation, precision)
+
+    def bias_tensor(self, device: torch.device) -> Tensor:
+        """Return the class bias, or zeros, as (1, K, 1, 1) float32."""
+        bias = self.class_bias or (0.0,) * self.classes.num_classes
+        return torch.tensor(bias, device=device).view(1, -1, 1, 1)
 
     def grid_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) of an image's grid; see there."""
@@ -185,7 +198,7 @@ class SegmentationModel:
         self.propagation.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.propagation.eval().requires_grad_(False)
         self.plain_segment: Callable[[Tensor], Tensor] = functools.partial(
-            _segmented, self.keyframe, info, precision
+            _segmented, self.keyframe, info, info.bias_tensor(self.device), precision
         )
         self.plain_propagate: Propagate = PropagationInference(self.propagation, precision)
         self._segment: Callable[[Tensor], Tensor] = self.plain_segment
@@ -204,7 +217,7 @@ class SegmentationModel:
             image: (1, 3, H, W) uint8 RGB on the model's device.
 
         Returns:
-            The network's own (1, K, h, w) logits, float32.
+            The network's own (1, K, h, w) logits with the class bias, float32.
         """
         return self._segment(image)
 
@@ -265,6 +278,7 @@ class SegmentationModel:
 
 # No method: the model would hold what holds the model, and its memory would outlive it.
 def _segmented(
-    keyframe: nn.Module, info: ModelInfo, precision: torch.dtype, image: Tensor
+    keyframe: nn.Module, info: ModelInfo, bias: Tensor, precision: torch.dtype, image: Tensor
 ) -> Tensor:
-    return keyframe(info.keyframe_input(image, precision)).float()  # type: ignore[no-any-return]
+    logits: Tensor = keyframe(info.keyframe_input(image, precision))
+    return logits.float() + bias

@@ -21,6 +21,11 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> s
     return "\n".join(lines)
 
 
+def _bias(info: ModelInfo) -> str:
+    pairs = zip(info.classes.names, info.class_bias, strict=False)  # there may be no bias
+    return ", ".join(f"{name} {value:+.2f}" for name, value in pairs) or "nothing"
+
+
 def _input(info: ModelInfo) -> str:
     size = f"{info.input_scale:.4g} pixels per image pixel and direction"
     if info.max_input_pixels:
@@ -43,6 +48,7 @@ def write_model_card(path: Path, weights: Path, tables: Mapping[str, str]) -> No
         ("mean, std (RGB, 0..255)", f"{info.normalisation.mean}, {info.normalisation.std}"),
         ("keyframe input", _input(info)),
         ("grid stride, filter", f"{info.grid_stride}, {info.grid_filter}"),
+        ("added to logits, by class", _bias(info)),
         ("temperatures by age", ", ".join(f"{value:.3g}" for value in info.temperatures)),
         ("their logarithm, per percent of disagreement", f"{info.temperature_slope:+.4f}"),
         ("file", f"`{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB"),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from gsvnet_model.cli import (
     ablate,
+    balance,
     benchmark,
     calibrate,
     combine,
@@ -25,6 +26,7 @@ from gsvnet_model.cli import (
 _ADD_PARSERS = (
     segment.add_parser,
     evaluate.add_parser,
+    balance.add_parser,
     calibrate.add_parser,
     fit_quality.add_parser,
     schedule.add_parser,

@@ -198,10 +198,11 @@ def _keyframe_logits(
     info: ModelInfo,
     device: torch.device,
 ) -> NDArray[np.float16]:
-    states = []
+    states, bias = [], info.bias_tensor(device)
     for image in images:
         pixels = image_tensor(image.astype(np.uint8, copy=False), device)
         with torch.autocast(device.type, torch.bfloat16):
             logits = network(info.keyframe_input(pixels))
-        states.append(F.interpolate(logits.float(), grid, mode="bilinear", align_corners=True)[0])
+        logits = logits.float() + bias
+        states.append(F.interpolate(logits, grid, mode="bilinear", align_corners=True)[0])
     return torch.stack(states).cpu().numpy().astype(np.float16)
