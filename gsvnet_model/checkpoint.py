@@ -132,14 +132,20 @@ def store_metrics(path: Path, metrics: Mapping[str, float]) -> None:
     _write(path, tensors, metadata)
 
 
-def store_class_bias(path: Path, bias: Sequence[float]) -> None:
+def store_class_bias(path: Path, bias: Sequence[float], command: str) -> None:
     """Replace the class bias in a checkpoint's metadata; the tensors stay as they are.
+
+    Args:
+        path: of the checkpoint.
+        bias: what is added to the logits, one value per class.
+        command: all that made the weights, this one included.
 
     Raises:
         ValueError: if the file is no checkpoint of this project.
     """
     metadata, tensors = _read(path)
     metadata["info"]["class_bias"] = list(bias)
+    metadata["info"]["command"] = command
     _write(path, tensors, metadata)
 
 

@@ -85,7 +85,9 @@ def test_command_stores_it(
     assert main([*given, "--device", "cpu"]) == 0
     assert load_model(weights).info.class_bias == ()
     assert main([*given, "--device", "cpu", "--store"]) == 0
-    bias = load_model(weights).info.class_bias
+    info = load_model(weights).info
+    bias = info.class_bias
+    assert info.command == "gsvnet balance --split train"
     assert len(bias) == 11
     assert sum(bias) == pytest.approx(0, abs=1e-6)
     printed = capsys.readouterr().out

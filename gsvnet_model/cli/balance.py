@@ -36,4 +36,5 @@ def _run(options: argparse.Namespace) -> None:
     for name, value in zip(model.info.classes.names, fit.values, strict=True):
         print(f"{name:>12} {value:+.2f}")
     if options.store:
-        store_class_bias(weights, fit.values)
+        command = f"gsvnet balance --split {options.split}"
+        store_class_bias(weights, fit.values, f"{model.info.command}; {command}".lstrip("; "))
