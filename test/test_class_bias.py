@@ -17,12 +17,14 @@ from gsvnet_model.cli import main
 from gsvnet_model.metrics import ConfusionMatrix
 from gsvnet_model.preprocessing import image_tensor
 
-TILT = np.array([0.9, -0.6, 0.0, 0.3, -0.6])
+TILT = np.array([0.9, -0.6, 0.0, 0.3, -0.6, 0.0])
 
 
 def test_tilt_is_taken_back() -> None:
     rng = np.random.default_rng(0)
-    logits = [rng.normal(size=(5, 4000)).astype(np.float32) for _ in range(3)]
+    logits = [rng.normal(size=(6, 4000)).astype(np.float32) for _ in range(3)]
+    for values in logits:
+        values[5] = -50.0  # a class that never occurs stays as it is
     truth = [values.argmax(0).astype(np.uint8) for values in logits]
     tilted = [values + TILT[:, None].astype(np.float32) for values in logits]
     fit = best_bias(tilted, truth)
