@@ -53,8 +53,8 @@ class ModelInfo:
             look as large as in training, and no camera costs more; 0 allows any number.
         input_stride: the sides of the keyframe input are one more than a multiple of this; see
             `input_size`.
-        grid_stride: image pixels per cell of the propagated state (the paper: 8); pixels of the
-            keyframe input where that is finer than the image, see `grid_stride_of`.
+        grid_stride: image pixels per cell of the propagated state (the paper: 8), in images of
+            `max_input_pixels` where that is given; see `grid_stride_of`.
         grid_filter: how images come to the grid.
         class_bias: what is added to the keyframe network's logits, one value per class; none adds
             nothing. `gsvnet balance` fits it.
@@ -126,13 +126,19 @@ class ModelInfo:
         return grid_size(height, width, self.grid_stride_of(height, width), self.grid_filter)
 
     def grid_stride_of(self, height: int, width: int) -> int:
-        """Return image pixels per cell of an image's grid.
+        """Return image pixels per cell of an image's grid, an even number of at least 4.
 
-        Where keyframes see more than the image's own pixels, because it is small, they also know
-        more than cells of 8 pixels hold, and are slow enough for a finer grid to cost little.
+        Where keyframe inputs have a largest size, the grid of every image has about as many cells
+        as that of an image of this size. Of a larger one keyframes know no more than such a grid
+        holds, and things move by as many cells from frame to frame as in training; in a small one
+        fewer cells would lose more on the way than they save. Without a largest size cells follow
+        keyframe inputs that are finer than the image.
         """
-        stride = self.grid_stride / max(1.0, self.scale_of(height, width))
-        return max(4, 2 * round(stride / 2))
+        if self.max_input_pixels:
+            finer = math.sqrt(self.max_input_pixels / (height * width))
+        else:
+            finer = max(1.0, self.input_scale)
+        return max(4, 2 * round(self.grid_stride / finer / 2))
 
     def at_scale(self, input_scale: float) -> ModelInfo:
         """Return the info of the same weights at a keyframe input scale of one's own."""

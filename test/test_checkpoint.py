@@ -160,14 +160,19 @@ def test_input_scale_can_be_chosen(weights: Path) -> None:
     [
         (1.0, 0, (360, 480), 8),
         (0.75, 0, (1024, 2048), 8),
-        (4 / 3, 640 * 480, (360, 480), 6),  # 8 pixels of a keyframe input of 480x640
+        # As many cells as in 640x480, whatever the size and the scale.
+        (1.0, 640 * 480, (360, 480), 6),
+        (4 / 3, 640 * 480, (360, 480), 6),
         (4 / 3, 640 * 480, (480, 640), 8),
-        (4 / 3, 640 * 480, (1080, 1920), 8),
+        (1.0, 640 * 480, (720, 1280), 14),
+        (1.0, 640 * 480, (1080, 1920), 20),
+        (1.0, 640 * 480, (120, 160), 4),
         (1.1, 0, (360, 480), 8),  # the nearest even number
+        (4 / 3, 0, (360, 480), 6),  # 8 pixels of a keyframe input of 480x640
         (2.0, 0, (360, 480), 4),
     ],
 )
-def test_cells_follow_keyframes_that_see_more_than_the_image(
+def test_cells_follow_what_keyframes_see(
     scale: float, limit: int, size: tuple[int, int], stride: int
 ) -> None:
     info = ModelInfo(

@@ -88,8 +88,8 @@ def render_snippets(
     if count < 1:
         raise ValueError(f"expected at least 1 clip, got {count}")
     inputs = (info.normalisation, info.input_scale, info.max_input_pixels, info.input_stride)
-    geometry = (info.grid_stride, info.grid_filter, *inputs)
-    key = hashlib.sha256(repr((identity, count, geometry, _NAMES)).encode())
+    described = (info.grid_stride, info.grid_filter, info.class_bias, *inputs)
+    key = hashlib.sha256(repr((identity, count, described, _NAMES)).encode())
     for value in keyframe_network.state_dict().values():
         key.update(value.detach().float().cpu().numpy().tobytes())
     folder = folder / f"snippets_{key.hexdigest()[:12]}"
@@ -170,15 +170,15 @@ def _on_grid(
     # The mean over a cell of what is known, at the cell's place.
     known = frame.valid & np.isfinite(frame.flow).all(-1)
     flow = np.where(known[..., None], frame.flow, 0)
-    side = info.grid_stride
-    weight = cv2.blur(known.astype(np.float32), (side, side))
-    mean = cv2.blur(flow.astype(np.float32), (side, side))
+    stride = info.grid_stride_of(height, width)
+    weight = cv2.blur(known.astype(np.float32), (stride, stride))
+    mean = cv2.blur(flow.astype(np.float32), (stride, stride))
     cells = np.ix_(_corner_to_corner(height, grid[0]), _corner_to_corner(width, grid[1]))
     weight, mean = weight[cells], mean[cells]
     mean = mean / np.maximum(weight, 1e-6)[..., None]
     mean *= ((grid[1] - 1) / (width - 1), (grid[0] - 1) / (height - 1))
     return (
-        grid_image(frame.image, info.grid_stride, info.grid_filter),
+        grid_image(frame.image, stride, info.grid_filter),
         frame.labels[np.ix_(rows, columns)],
         mean.transpose(2, 0, 1).astype(np.float16),
         weight > 0.5,
