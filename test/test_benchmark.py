@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from gsvnet_model.benchmark.published_arrangement import PublishedArrangement
 from gsvnet_model.benchmark.report import WorkloadFigures, report
 from gsvnet_model.benchmark.timing import FrameFigures, boundary_share
 from gsvnet_model.benchmark.workload import Workload
+from gsvnet_model.checkpoint import read_networks, save_model, store_class_bias
 from gsvnet_model.cli import main
 from gsvnet_model.preprocessing import GridFilter, grid_image, image_on_grid, image_tensor
 
@@ -53,11 +56,17 @@ def test_the_baseline_labels_as_the_stream_does() -> None:
     assert np.array_equal(published.step(frames[0])[0], keyframe_labels)
 
 
-def test_more_classes_keep_the_label_map(weights_path: Path) -> None:
+@pytest.mark.parametrize("bias", [(), tuple(float(index) for index in range(11))], ids=len)
+def test_more_classes_keep_the_label_map(
+    weights_path: Path, tmp_path: Path, bias: tuple[float, ...]
+) -> None:
     image = images(1)[0]
+    weights = tmp_path / "weights.safetensors"
+    shutil.copy(weights_path, weights)
+    store_class_bias(weights, bias, "")
 
     def logits(num_classes: int) -> torch.Tensor:
-        workload = Workload((96, 128), num_classes, 1.0, weights_path, "cpu", "float32")
+        workload = Workload((96, 128), num_classes, 1.0, weights, "cpu", "float32")
         model = workload.model()
         state = model.to_grid(model.segment(image_tensor(image, model.device)), (12, 16))
         small = torch.randn(1, 3, 12, 16, generator=torch.Generator().manual_seed(0))
@@ -66,6 +75,16 @@ def test_more_classes_keep_the_label_map(weights_path: Path) -> None:
     narrow, wide = logits(11), logits(19)
     torch.testing.assert_close(wide[:, :, :11], narrow, rtol=0, atol=1e-4)
     torch.testing.assert_close(wide[:, :, 11:], narrow[:, :, :8] - 4, rtol=0, atol=1e-4)
+
+
+def test_scale_is_chosen_or_that_of_the_weights(weights_path: Path, tmp_path: Path) -> None:
+    keyframe, propagation, info = read_networks(weights_path)
+    info = dataclasses.replace(info, input_scale=1.5, max_input_pixels=9000)
+    weights = tmp_path / "weights.safetensors"
+    save_model(weights, keyframe, propagation, info)
+    for scale, expected in ((0.0, (1.5, 9000)), (0.75, (0.75, 0))):
+        _, _, own = Workload((96, 128), 11, scale, weights, "cpu", "float32").networks()
+        assert (own.input_scale, own.max_input_pixels) == expected
 
 
 def test_fewer_classes_than_the_weights_have(weights_path: Path) -> None:

@@ -20,7 +20,7 @@ class WorkloadFigures:
     Attributes:
         size: of the images, WxH.
         classes: number of classes.
-        scale: keyframe input pixels per image pixel.
+        scale: keyframe input pixels per image pixel; 0 is what the weights are meant for.
         timing: of frames and throughput.
         device_resident: of frames that come from a GPU's memory and stay there; None on the CPU.
         streams: of several streams at once, one entry per number of streams.
@@ -40,7 +40,8 @@ class WorkloadFigures:
     @property
     def name(self) -> str:
         """What the rows of the tables begin with."""
-        return f"{self.size}, {self.classes} classes, scale {self.scale:g}"
+        scale = f"scale {self.scale:g}" if self.scale else "the weights' own scale"
+        return f"{self.size}, {self.classes} classes, {scale}"
 
 
 def report(results: Sequence[WorkloadFigures]) -> str:

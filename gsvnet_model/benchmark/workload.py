@@ -31,7 +31,7 @@ class Workload:
     Attributes:
         size: (height, width) of the images.
         num_classes: classes of the model; not fewer than the weights have.
-        scale: keyframe input pixels per image pixel.
+        scale: keyframe input pixels per image pixel; 0 is what the weights are meant for.
         weights: checkpoint, None for the shipped one.
         device: as for `load_model`.
         precision: as for `load_model`.
@@ -76,7 +76,12 @@ class Workload:
         names = tuple(f"class {index}" for index in range(self.num_classes))
         palette = tuple((index, index, index) for index in range(self.num_classes))
         classes = ClassTable(names, palette)
-        info = dataclasses.replace(info.at_scale(self.scale), classes=classes)
+        own = info.at_scale(self.scale) if self.scale else info
+        # That of a copied class is the original's.
+        bias = info.class_bias and tuple(
+            info.class_bias[index % known] for index in range(self.num_classes)
+        )
+        info = dataclasses.replace(own, classes=classes, class_bias=bias)
         return keyframe, propagation, info
 
     def images(self, count: int) -> list[NDArray[np.uint8]]:

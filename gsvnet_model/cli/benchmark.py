@@ -47,7 +47,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument("--classes", nargs="+", type=int, default=[19], metavar="K")
     parser.add_argument(
-        "--scales", nargs="+", type=float, default=[0.75], help="keyframe input / image pixels"
+        "--scales",
+        nargs="+",
+        type=float,
+        default=[0.75],
+        help="keyframe input / image pixels; 0 is what the weights are meant for",
     )
     parser.add_argument("--intervals", nargs="+", type=int, default=[2, 4], metavar="L")
     parser.add_argument("--streams", nargs="*", type=int, default=[], help="streams at once")
