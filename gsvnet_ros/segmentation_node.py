@@ -8,6 +8,10 @@ replaced whole, or locked.
 
 from __future__ import annotations
 
+# Before torch: it sets how torch's threads wait for one another.
+import gsvnet_model  # noqa: F401
+
+# isort: split
 import gc
 import signal
 import sys
