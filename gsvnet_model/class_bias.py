@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from gsvnet_model.data.camvid import LabelledImage
+from gsvnet_model.metrics import ConfusionMatrix
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import image_tensor
 
@@ -118,8 +119,7 @@ def _scores(
     taken = by_change.cumsum(2)[..., :num_changes]
     confusion = by_change.sum(2)[..., None] - taken  # (truth, label, change)
     confusion[:, index] += taken.sum(1)
-    hit = np.diagonal(confusion).T.astype(np.float64)
-    union = confusion.sum(0) + confusion.sum(1) - hit
-    iou = np.where(union > 0, hit / np.maximum(union, 1), np.nan)
-    scores: NDArray[np.float64] = 100 * np.nanmean(iou, 0)
-    return scores
+    matrices = [ConfusionMatrix(num_classes) for _ in _CHANGES]
+    for change, matrix in enumerate(matrices):
+        matrix.counts[:, :-1] = confusion[..., change]
+    return np.array([matrix.miou() for matrix in matrices])

@@ -86,9 +86,8 @@ def _train_keyframe(options: argparse.Namespace) -> None:
         teacher, _, _ = read_networks(options.teacher)
         command = f"{command} --teacher {options.teacher.name}"
     data = find_camvid(options.data)
-    for number, part in enumerate(parts, 1):
+    for part, folder in zip(parts, _folders(options.output, len(parts)), strict=True):
         info = dataclasses.replace(part.described(info), command=command)
-        folder = options.output if len(parts) == 1 else options.output / f"part{number}"
         weights = train_keyframe(
             part,
             info,
@@ -123,15 +122,21 @@ def _train_propagation(options: argparse.Namespace) -> None:
             )
         command = f"{command} --start {options.start.name}"
     data = find_camvid(options.data)
-    for number, part in enumerate(parts, 1):
+    for part, folder in zip(parts, _folders(options.output, len(parts)), strict=True):
         info = dataclasses.replace(part.described(info), command=command)
-        folder = options.output if len(parts) == 1 else options.output / f"part{number}"
         weights = train_propagation(part, keyframe, info, data, folder, device, start)
         start = learned = PropagationNetwork(part.network)
         learned.load_state_dict(weights)
         _save(folder, keyframe, learned, info)
     if len(parts) > 1:
         _save(options.output, keyframe, learned, info)
+
+
+def _folders(output: Path, num_parts: int) -> list[Path]:
+    """Return the folder of every part; an only one has all of the run's."""
+    if num_parts == 1:
+        return [output]
+    return [output / f"part{number}" for number in range(1, num_parts + 1)]
 
 
 def _save(

@@ -114,10 +114,10 @@ def frame_signals(
 
 def _chosen_rows(fields: tuple[Tensor, ...], row_step: int) -> list[NDArray[np.float32]]:
     """Return every `row_step`-th row of (N, C, h, w) fields, float32 on the CPU."""
-    # In one layout, so that the loop is compiled once, for grids of any size.
-    chosen = [field[:, :, ::row_step].float().contiguous() for field in fields]
+    chosen = [field[:, :, ::row_step].float() for field in fields]
     if chosen[0].device.type == "cpu":
-        return [field.numpy() for field in chosen]
+        # In one layout, so that the loop is compiled once, for grids of any size.
+        return [field.contiguous().numpy() for field in chosen]
     # In one transfer: each one waits for the device.
     together = download(torch.cat(chosen, dim=1))
     ends = np.cumsum([field.shape[1] for field in fields])
