@@ -103,9 +103,7 @@ class ModelInfo:
 
     def scale_of(self, height: int, width: int) -> float:
         """Return keyframe input pixels per pixel of an image and direction."""
-        if not self.max_input_pixels:
-            return self.input_scale
-        return min(self.input_scale, math.sqrt(self.max_input_pixels / (height * width)))
+        return min(self.input_scale, self._largest_scale(height, width))
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) of the keyframe network's input for an image."""
@@ -134,11 +132,16 @@ class ModelInfo:
         fewer cells would lose more on the way than they save. Without a largest size cells follow
         keyframe inputs that are finer than the image.
         """
+        finer = max(1.0, self.input_scale)
         if self.max_input_pixels:
-            finer = math.sqrt(self.max_input_pixels / (height * width))
-        else:
-            finer = max(1.0, self.input_scale)
+            finer = self._largest_scale(height, width)
         return max(4, 2 * round(self.grid_stride / finer / 2))
+
+    def _largest_scale(self, height: int, width: int) -> float:
+        """Return the scale at which an image is as large as a keyframe input may be."""
+        if not self.max_input_pixels:
+            return math.inf
+        return math.sqrt(self.max_input_pixels / (height * width))
 
     def at_scale(self, input_scale: float) -> ModelInfo:
         """Return the info of the same weights at a keyframe input scale of one's own."""

@@ -163,9 +163,7 @@ def check_grid(stride: int, grid_filter: str) -> None:
         raise ValueError(f"expected a grid filter out of {GRID_FILTERS}, got {grid_filter!r}")
 
 
-def grid_size(
-    height: int, width: int, stride: int, grid_filter: GridFilter = "area"
-) -> tuple[int, int]:
+def grid_size(height: int, width: int, stride: int, grid_filter: GridFilter) -> tuple[int, int]:
     """Return the (height, width) of the grid of an image.
 
     Args:

@@ -20,7 +20,7 @@ from types import FrameType
 import cv2
 
 from gsvnet_model.classes import CAMVID, ClassTable
-from gsvnet_model.cli.image_size import image_size
+from gsvnet_model.cli.options import image_size
 from gsvnet_model.metrics import ConfusionMatrix
 from gsvnet_model.picture_sheet import SheetRow, draw_picture_sheet
 from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL

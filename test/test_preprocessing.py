@@ -139,7 +139,7 @@ def test_keyframe_image_size() -> None:
 
 def test_exception() -> None:
     with pytest.raises(ValueError, match="at least 16 x 16"):
-        grid_size(15, 480, 8)
+        grid_size(15, 480, 8, "area")
     with pytest.raises(ValueError, match="grid filter"):
         grid_image(np.zeros((16, 16, 3), np.uint8), 8, "cubic")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="deviations"):

@@ -8,7 +8,8 @@ import dataclasses
 from pathlib import Path
 
 from gsvnet_model.checkpoint import default_weights, read_networks
-from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid
+from gsvnet_model.cli.options import add_data_option
+from gsvnet_model.data.camvid import find_camvid
 from gsvnet_model.device import AUTO, choose_device
 from gsvnet_model.environment import describe_machine, sha256, write_json
 from gsvnet_model.training.ablation import ablate, ablation_table
@@ -25,7 +26,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         type=Path,
         help="weights that give the keyframes and the flow network (default: the installed ones)",
     )
-    parser.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+    add_data_option(parser)
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")

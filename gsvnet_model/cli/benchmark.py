@@ -24,8 +24,7 @@ from gsvnet_model.benchmark.timing import (
     time_streams,
 )
 from gsvnet_model.benchmark.workload import Workload
-from gsvnet_model.cli.image_size import image_size
-from gsvnet_model.cli.segment import add_model_options
+from gsvnet_model.cli.options import add_model_options, image_size
 from gsvnet_model.device import choose_device
 from gsvnet_model.environment import describe_machine, write_json
 

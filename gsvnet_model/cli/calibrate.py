@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from gsvnet_model.calibration import fit_temperatures
-from gsvnet_model.checkpoint import default_weights, load_model, store_temperatures
-from gsvnet_model.cli.segment import add_model_options
-from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid, open_split
+from gsvnet_model.checkpoint import store_temperatures
+from gsvnet_model.cli.options import (
+    add_data_option,
+    add_model_options,
+    add_split_option,
+    chosen_model,
+)
+from gsvnet_model.data.camvid import find_camvid, open_split
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
     parser = verbs.add_parser("calibrate", help="fit confidences to labelled footage of your own")
-    parser.add_argument("--data", type=Path, help=f"folder of splits (default: {DATA_VARIABLE})")
-    parser.add_argument("--split", default="val", help="split of the folder (default: %(default)s)")
+    add_data_option(parser)
+    add_split_option(parser, "val")
     parser.add_argument("--ages", type=int, default=5, help="number of temperatures")
     parser.add_argument(
         "--store", action="store_true", help="store the temperatures in the weights file"
@@ -26,8 +30,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _run(options: argparse.Namespace) -> None:
-    weights = options.weights or default_weights()
-    model = load_model(weights, options.device, options.precision)
+    weights, model = chosen_model(options)
     split = open_split(find_camvid(options.data), options.split)
     temperatures = fit_temperatures(model, split, options.ages)
     before = ", ".join(f"{value:.2f}" for value in model.info.temperatures)

@@ -7,11 +7,16 @@ import argparse
 from pathlib import Path
 
 from gsvnet_model.carry_over import DEFAULT_CARRY_OVER
-from gsvnet_model.checkpoint import default_weights, load_model, read_networks, store_metrics
+from gsvnet_model.checkpoint import read_networks, store_metrics
 from gsvnet_model.cityscapes_evaluation import evaluate_snippets
-from gsvnet_model.cli.segment import add_model_options
+from gsvnet_model.cli.options import (
+    add_data_option,
+    add_model_options,
+    add_split_option,
+    chosen_model,
+)
 from gsvnet_model.complexity import measure_complexity
-from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid, open_split, read_image
+from gsvnet_model.data.camvid import find_camvid, open_split, read_image
 from gsvnet_model.data.cityscapes import open_cityscapes
 from gsvnet_model.environment import describe_machine, sha256, write_json
 from gsvnet_model.evaluation import KEYFRAME_OUTPUTS, DistanceEvaluation, evaluate_distances
@@ -27,9 +32,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser("evaluate", help="measure accuracy, confidence, stability and cost")
     data = parser.add_mutually_exclusive_group()
-    data.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+    add_data_option(data)
     data.add_argument("--cityscapes", type=Path, help="Cityscapes folder to evaluate on instead")
-    parser.add_argument("--split", default="val", help="split of the folder (default: %(default)s)")
+    add_split_option(parser, "val")
     parser.add_argument("--max-interval", type=int, default=5, help="largest keyframe interval")
     parser.add_argument(
         "--keyframe-output",
@@ -48,8 +53,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _run(options: argparse.Namespace) -> None:
-    weights = options.weights or default_weights()
-    model = load_model(weights, options.device, options.precision)
+    weights, model = chosen_model(options)
     measure = _measure_cityscapes if options.cityscapes else _measure_camvid
     result, size, streams, num_frames = measure(model, options)
     report = EvaluationReport(

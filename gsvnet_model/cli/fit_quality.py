@@ -8,9 +8,9 @@ import dataclasses
 from pathlib import Path
 
 from gsvnet_model.calibration import fit_temperature_slope
-from gsvnet_model.checkpoint import default_weights, load_model, store_quality
-from gsvnet_model.cli.segment import add_model_options
-from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid, open_split
+from gsvnet_model.checkpoint import store_quality
+from gsvnet_model.cli.options import add_data_option, add_model_options, chosen_model
+from gsvnet_model.data.camvid import find_camvid, open_split
 from gsvnet_model.environment import sha256, write_json
 from gsvnet_model.scheduling_evaluation.fitting import (
     agreement_of,
@@ -36,7 +36,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         "fit-quality", help="fit the estimate that keyframe policies go by to the weights"
     )
-    parser.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+    add_data_option(parser)
     parser.add_argument("--drives", type=int, default=10, help="street drives (%(default)s)")
     parser.add_argument("--stills", type=int, default=24, help="moved stills (%(default)s)")
     parser.add_argument("--json", type=Path, help="file for the fit, as 'gsvnet schedule' reads it")
@@ -54,8 +54,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _run(options: argparse.Namespace) -> None:
-    weights = options.weights or default_weights()
-    model = load_model(weights, options.device, options.precision)
+    weights, model = chosen_model(options)
     if options.baselines is not None:
         for baseline in BASELINES:
             check_has(baseline, model)

@@ -6,9 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gsvnet_model.checkpoint import default_weights, load_model
-from gsvnet_model.cli.segment import add_model_options
-from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid, open_split
+from gsvnet_model.cli.options import add_data_option, add_model_options, chosen_model
+from gsvnet_model.data.camvid import find_camvid, open_split
 from gsvnet_model.environment import describe_machine, sha256, write_json
 from gsvnet_model.latency import LatencyFigures, measure_latency
 from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL
@@ -17,7 +16,7 @@ from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
     parser = verbs.add_parser("latency", help="compare keyframes in the stream and beside it")
-    parser.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+    add_data_option(parser)
     parser.add_argument("--rate", type=float, default=15.0, help="of the camera, Hz (%(default)g)")
     parser.add_argument(
         "--interval",
@@ -34,8 +33,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _run(options: argparse.Namespace) -> None:
-    weights = options.weights or default_weights()
-    model = load_model(weights, options.device, options.precision)
+    weights, model = chosen_model(options)
     split = open_split(find_camvid(options.data), "val")
     modes = measure_latency(model, split, options.rate, options.interval, options.repetitions)
     unit = modes["blocking"].propagated_ms

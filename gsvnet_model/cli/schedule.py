@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gsvnet_model.benchmark.timing import CLOCKS, Clock, clock_of
-from gsvnet_model.checkpoint import default_weights, load_model
-from gsvnet_model.cli.segment import add_model_options
-from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid
+from gsvnet_model.cli.options import add_data_option, add_model_options, chosen_model
+from gsvnet_model.data.camvid import find_camvid
 from gsvnet_model.environment import describe_machine, sha256, write_json
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.scheduling import AdaptivePolicy, QualityModel
@@ -53,7 +52,7 @@ _TIMED_FRAMES = 12
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
     parser = verbs.add_parser("schedule", help="compare keyframe policies")
-    parser.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+    add_data_option(parser)
     parser.add_argument("--quality", type=Path, required=True, help="what fit-quality wrote")
     parser.add_argument(
         "--baselines", type=Path, metavar="FILE", help="what fit-quality wrote under that name"
@@ -78,8 +77,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _run(options: argparse.Namespace) -> None:
-    weights = options.weights or default_weights()
-    model = load_model(weights, options.device, options.precision)
+    weights, model = chosen_model(options)
     fitted = json.loads(options.quality.read_text())
     quality = QualityModel(**fitted["quality"])
     learned = _Learned(model, options.baselines, options.tables, sha256(weights)[:12])

@@ -10,7 +10,7 @@ import cv2
 from tqdm import tqdm
 
 from gsvnet_model.checkpoint import load_model
-from gsvnet_model.device import AUTO, PRECISIONS
+from gsvnet_model.cli.options import add_model_options
 from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL, VideoSegmenter
 from gsvnet_model.sources import open_source
 from gsvnet_model.visualization import overlay
@@ -35,13 +35,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     add_model_options(parser)
     parser.set_defaults(run=_run)
-
-
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Declare which weights run where."""
-    parser.add_argument("--weights", type=Path, help="safetensors file (default: shipped)")
-    parser.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--precision", default=AUTO, choices=PRECISIONS)
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -12,7 +12,8 @@ import torch
 
 from gsvnet_model.benchmark.timing import CLOCKS
 from gsvnet_model.checkpoint import default_weights, read_networks
-from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid, open_split
+from gsvnet_model.cli.options import add_data_option, add_split_option
+from gsvnet_model.data.camvid import find_camvid, open_split
 from gsvnet_model.device import AUTO, PRECISIONS, choose_device, choose_precision
 from gsvnet_model.environment import describe_machine, sha256, write_json
 from gsvnet_model.model import SegmentationModel
@@ -42,8 +43,8 @@ _TIMED_IMAGES = 32
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
     parser = verbs.add_parser("tradeoff", help="plot accuracy over throughput")
-    parser.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
-    parser.add_argument("--split", default="val", help="split of the folder (default: %(default)s)")
+    add_data_option(parser)
+    add_split_option(parser, "val")
     parser.add_argument(
         "--weights",
         type=Path,

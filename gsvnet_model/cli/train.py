@@ -11,7 +11,8 @@ import torch
 
 from gsvnet_model.checkpoint import read_networks, save_model
 from gsvnet_model.classes import CAMVID
-from gsvnet_model.data.camvid import DATA_VARIABLE, find_camvid
+from gsvnet_model.cli.options import add_data_option
+from gsvnet_model.data.camvid import find_camvid
 from gsvnet_model.device import AUTO, choose_device
 from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.model import ModelInfo
@@ -51,7 +52,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     for kind in (keyframe, propagation):
         kind.add_argument("--recipe", type=Path, required=True, help="YAML file in recipes/")
-        kind.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+        add_data_option(kind)
         kind.add_argument("--output", type=Path, required=True, help="folder of the run")
         kind.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")
 

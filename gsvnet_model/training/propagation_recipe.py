@@ -49,8 +49,8 @@ class PropagationRecipe:
     """
 
     network: PropagationConfig = field(default_factory=lambda: PropagationConfig(11))
-    grid_stride: int = 8
-    grid_filter: GridFilter = "area"
+    grid_stride: int = ModelInfo.grid_stride
+    grid_filter: GridFilter = ModelInfo.grid_filter
     still_clips: int = 1000
     drive_clips: int = 200
     held_out_clips: int = 60

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_model.cli.image_size import image_size
+from gsvnet_model.cli.options import image_size
 from gsvnet_model.device import choose_device
 from gsvnet_model.environment import describe_machine, write_json
 from gsvnet_model.model_card import markdown_table

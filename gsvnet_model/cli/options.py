@@ -1,0 +1,49 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""What several verbs are told: image sizes, the data and the weights."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gsvnet_model.checkpoint import default_weights, load_model
+from gsvnet_model.data.camvid import DATA_VARIABLE
+from gsvnet_model.device import AUTO, PRECISIONS
+from gsvnet_model.model import SegmentationModel
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Return WxH as (height, width); a type for argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: if the text is something else.
+    """
+    width, separator, height = text.partition("x")
+    if not (separator and width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected WxH such as 480x360, got '{text}'")
+    return int(height), int(width)
+
+
+def add_data_option(parser: argparse._ActionsContainer) -> None:
+    """Declare where the labelled images lie; see `find_camvid`."""
+    parser.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+
+
+def add_split_option(parser: argparse.ArgumentParser, default: str) -> None:
+    """Declare which of them are used."""
+    parser.add_argument(
+        "--split", default=default, help="split of the folder (default: %(default)s)"
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Declare which weights run where."""
+    parser.add_argument("--weights", type=Path, help="safetensors file (default: shipped)")
+    parser.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--precision", default=AUTO, choices=PRECISIONS)
+
+
+def chosen_model(options: argparse.Namespace) -> tuple[Path, SegmentationModel]:
+    """Return the weights file of `add_model_options` and what it holds, ready to run."""
+    weights = options.weights or default_weights()
+    return weights, load_model(weights, options.device, options.precision)
