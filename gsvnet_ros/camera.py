@@ -26,6 +26,7 @@ from std_msgs.msg import Header
 
 from gsvnet_model.sources import BUILT_IN, ImageSource, open_source
 from gsvnet_ros.image_messages import rgb8_message
+from gsvnet_ros.node_arguments import check_node_arguments
 
 _PARAMETERS: tuple[tuple[str, bool | int | float | str, str], ...] = (
     ("source", BUILT_IN, "street (built in), an image folder, a video file or a camera number."),
@@ -159,6 +160,7 @@ class Camera(Node):
 
 def main() -> int:
     """Run the camera until its source ends or it is interrupted."""
+    check_node_arguments("camera", "Publishes a source of images as a camera would.", _PARAMETERS)
     rclpy.init()
     try:
         camera = Camera()

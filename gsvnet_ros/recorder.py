@@ -25,7 +25,10 @@ from std_msgs.msg import Header
 
 from gsvnet_ros.image_messages import rgb_from_compressed, rgb_from_image
 from gsvnet_ros.message_fields import stamp_ns, status_stamp_ns, status_values
+from gsvnet_ros.node_arguments import check_node_arguments
 from gsvnet_ros.recording import Recording, save_masks
+
+_OUTPUT = ("output", "recorded", "Folder for the PNGs.")
 
 # Deep enough that a burst after a slow write is not overwritten.
 _QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
@@ -97,16 +100,18 @@ def _mono8(message: Image) -> NDArray[np.uint8]:
 
 def main() -> int:
     """Record until interrupted, then write the PNGs."""
+    name, default, description = _OUTPUT
+    check_node_arguments(
+        "recorder", "Keeps masks and confidences of the segmentation node as PNGs.", [_OUTPUT]
+    )
     rclpy.init()
     with tempfile.TemporaryDirectory() as folder:
         recording = Recording(Path(folder))
         recorder = Recorder(recording)
         recorder.declare_parameter(
-            "output",
-            "recorded",
-            ParameterDescriptor(description="Folder for the PNGs.", read_only=True),
+            name, default, ParameterDescriptor(description=description, read_only=True)
         )
-        output = Path(recorder.get_parameter("output").get_parameter_value().string_value)
+        output = Path(recorder.get_parameter(name).get_parameter_value().string_value)
         try:
             rclpy.spin(recorder)
         except (KeyboardInterrupt, ExternalShutdownException):

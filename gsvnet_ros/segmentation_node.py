@@ -41,6 +41,7 @@ from gsvnet_ros.class_messages import class_database, vision_msgs
 from gsvnet_ros.diagnostics import camera_status, diagnostic_name, node_status
 from gsvnet_ros.frame_queue import FrameQueue
 from gsvnet_ros.keyframe_policies import check_policy
+from gsvnet_ros.node_arguments import check_node_arguments
 from gsvnet_ros.node_parameters import NodeParameters
 from gsvnet_ros.parameters import SPECS, Settings, setting_values
 from gsvnet_ros.stream_health import HealthLimits
@@ -341,12 +342,16 @@ def _warm_up(model: SegmentationModel) -> None:
         segmenter.step(np.roll(stripes, 4 * index, axis=1))
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run the node until SIGINT or SIGTERM; return the exit code."""
     # rclpy's own handlers end the spin; Python's would raise wherever it happens to be.
     signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        rclpy.init(args=list(args) if args is not None else None)
+        parameters = [(spec.name, spec.default, spec.description) for spec in SPECS]
+        check_node_arguments(
+            "segmentation_node", "Labels and confidences for the images of cameras.", parameters
+        )
+        rclpy.init()
         node = SegmentationNode()
     # Whatever is wrong at start is told in one line; there is nothing to clean up yet.
     except Exception as error:
