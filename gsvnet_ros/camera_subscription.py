@@ -17,6 +17,9 @@ from gsvnet_ros.frame_queue import FrameQueue, ReceivedFrame
 from gsvnet_ros.message_fields import stamp_ns
 from gsvnet_ros.parameters import Settings
 
+_SILENT_REPORTS = 5
+"""After so many reports without a frame the log tells; a camera may take a while to start."""
+
 
 class CameraSubscription:
     """The subscriptions of one camera; nothing is decoded in their callbacks.
@@ -49,6 +52,7 @@ class CameraSubscription:
         self._queue = queue
         self._watch = SequenceWatch(time.time_ns())
         self._stamp_ns: int | None = None
+        self._silent_reports = 0
         namespace = f"{name}/" if name else ""
         # The compressed topic follows a remapping of the raw one, as image_transport does.
         topic = node.resolve_topic_name(f"{namespace}image")
@@ -78,6 +82,40 @@ class CameraSubscription:
     def image_topic(self) -> str:
         """Fully qualified name of the topic the images come from."""
         return str(self._images.topic_name)
+
+    def report_silence(self, is_silent: bool) -> None:
+        """Log once when no frame has come for long, and what may be meant, and once its end.
+
+        Args:
+            is_silent: whether the camera is silent; told once per second.
+        """
+        log = self._node.get_logger()
+        before = self._silent_reports
+        self._silent_reports = before + 1 if is_silent else 0
+        if self._silent_reports == _SILENT_REPORTS:
+            log.warning(f"no frame on {self.image_topic}: {self._guess()}")
+        elif not is_silent and before >= _SILENT_REPORTS:
+            log.info(f"frames again on {self.image_topic}")
+
+    def _guess(self) -> str:
+        """Return why no frame comes, as far as the graph tells."""
+        wanted = f"sensor_msgs/msg/{self._images.msg_type.__name__}"
+        publishers = self._node.get_publishers_info_by_topic(self.image_topic)
+        types = sorted({publisher.topic_type for publisher in publishers})
+        if wanted in types:
+            return "its publisher sends nothing"
+        if types:
+            return f"it is a topic of {', '.join(types)}, expected {wanted} (see image.transport)"
+        own = f"{self._node.get_fully_qualified_name()}/"
+        others = [
+            name
+            for name, kinds in self._node.get_topic_names_and_types()
+            if wanted in kinds and not name.startswith(own) and self._node.count_publishers(name)
+        ]
+        return (
+            f"nobody publishes it; topics of {wanted}: {', '.join(others) or 'none'} "
+            "(remap image to the one meant, image:=TOPIC with the launch file)"
+        )
 
     def destroy(self) -> None:
         """Stop listening."""

@@ -304,12 +304,15 @@ class SegmentationNode(LifecycleNode):
                 self.settings.diagnostics_latency_budget_ms,
                 self.settings.diagnostics_stale_after,
             )
-            for stream in self._streams:
+            for stream, subscription in zip(
+                self._streams, self._subscriptions_of_cameras, strict=True
+            ):
                 counts = stream.counts.snapshot()
                 report = stream.health.report(
                     now.nanoseconds, counts.sent, counts.dropped.get("lost", 0), limits
                 )
                 array.status.append(camera_status(stream.title, report, counts))
+                subscription.report_silence(report.level == "stale")
         self._diagnostics.publish(array)
 
 

@@ -20,7 +20,7 @@ from ros_process import START_S, CameraPeer, Peer, image_message, pixels_of, sce
 from rosgraph_msgs.msg import Clock
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
 
 from gsvnet_model.checkpoint import load_model
 from gsvnet_model.segmenter import VideoSegmenter
@@ -383,3 +383,35 @@ def test_interrupt_ends_cleanly_and_leaves_no_shared_memory(
     time.sleep(1.1)  # a younger segment is not told from one that is just being made
     # Ports of a domain are shared: one that a living participant uses is not left behind.
     assert set(remove_dead_segments()) <= before
+
+
+def test_the_log_tells_of_silent_cameras_what_may_be_meant(
+    ros: None, tmp_path: Path, weights_path: Path
+) -> None:
+    namespace = "/silent"
+    log = tmp_path / "log.txt"
+    process = start_node(
+        log,
+        {"model.weights": str(weights_path), "model.device": "cpu", "cameras": ["left", "right"]},
+        namespace,
+    )
+    peer = Peer(namespace)
+    try:
+        peer.node.create_publisher(Image, "/front/image_raw", 1)
+        peer.node.create_publisher(CompressedImage, "right/image", 1)
+        peer.wait(lambda: log.read_text().count("no frame on") == 2, START_S)
+        told = log.read_text()
+        assert "no frame on /silent/left/image: nobody publishes it; topics of" in told
+        assert "/front/image_raw" in told
+        assert (
+            "no frame on /silent/right/image: it is a topic of sensor_msgs/msg/CompressedImage, "
+            "expected sensor_msgs/msg/Image (see image.transport)"
+        ) in told
+        camera = CameraPeer("left", namespace=namespace)
+        camera.warm_up(image_message(scene(0)))
+        peer.wait(lambda: "frames again on /silent/left/image" in log.read_text())
+        camera.close()
+    finally:
+        peer.close()
+        assert process.stop() == 0, process.log_tail()
+    assert log.read_text().count("no frame on") == 2

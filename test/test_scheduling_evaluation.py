@@ -25,7 +25,7 @@ from gsvnet_model.scheduling import (
     held,
     moving_cells,
 )
-from gsvnet_model.scheduling_evaluation.best_schedule import best_ages
+from gsvnet_model.scheduling_evaluation.best_schedule import best_ages, foreseen_ages
 from gsvnet_model.scheduling_evaluation.comparison import Comparison, Point, compare
 from gsvnet_model.scheduling_evaluation.fitting import (
     cut_signals,
@@ -168,6 +168,26 @@ def test_dynamic_programming_finds_the_best_of_all_schedules() -> None:
     assert miou(matrices[np.arange(9), found].sum(0).astype(np.float64)) == pytest.approx(best)
     with pytest.raises(ValueError, match="3 to 9 keyframes"):
         best_ages(matrices, 2, found)
+
+
+def test_who_foresees_all_frames_pays_least_and_who_foresees_none_keeps_the_labels() -> None:
+    rng = np.random.default_rng(4)
+    lost = rng.uniform(0, 10, (9, 4))
+    lost[:, 0] = 0
+    frames, price = np.arange(9), 6.0
+
+    def paid(ages: NDArray[np.intp]) -> float:
+        return float(lost[frames, ages].sum() + price * (ages == 0).sum())
+
+    least = np.inf
+    for keys in itertools.product((False, True), repeat=8):
+        starts = np.flatnonzero((True, *keys))
+        ages = frames - starts[np.searchsorted(starts, frames, side="right") - 1]
+        if ages.max() < 4:
+            least = min(least, paid(ages))
+    assert paid(foreseen_ages(lost, price, 9)) == pytest.approx(least)
+    # In one frame no keyframe pays for itself: only the table's end makes one.
+    np.testing.assert_array_equal(foreseen_ages(lost, 20.0, 1), frames % 4)
 
 
 def test_a_fit_recovers_what_was_planted() -> None:

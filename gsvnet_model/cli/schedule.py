@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +61,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--varied", type=int, default=3, help="clips of varied motion (%(default)s)"
     )
-    parser.add_argument("--drives", type=int, default=4, help="street drives (%(default)s)")
+    parser.add_argument("--drives", type=int, default=10, help="street drives (%(default)s)")
     parser.add_argument("--video", nargs="*", default=[], help="more videos, judged by agreement")
     parser.add_argument("--frames", type=int, default=100, help="of each of these (%(default)s)")
     parser.add_argument("--tables", type=Path, help="folder that keeps what was computed")
@@ -159,7 +160,8 @@ class _Tables:
         if self._folder is None:
             return pair_table(self._model, video, _DISTANCES, perfect)
         kind = "perfect" if perfect else "network"
-        path = self._folder / f"{name.replace(' ', '_')}_{len(video)}_{kind}_{self._weights}.npz"
+        file = f"{name} {_digest(video)} {kind} {self._weights}.npz".replace(" ", "_")
+        path = self._folder / file
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             pair_table(self._model, video, _DISTANCES, perfect).save(path)
@@ -194,13 +196,21 @@ class _Learned:
     ) -> NDArray[np.float64]:
         if self._folder is None:
             return predicted_disagreement(baseline, network, self._model, video, _DISTANCES)
-        file = f"{name} {len(video)} {baseline} {self._key}.npy".replace(" ", "_")
+        file = f"{name} {_digest(video)} {baseline} {self._key}.npy".replace(" ", "_")
         path = self._folder / file
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             found = predicted_disagreement(baseline, network, self._model, video, _DISTANCES)
             np.save(path, found)
         return np.asarray(np.load(path), np.float64)
+
+
+def _digest(video: Video) -> str:
+    """Return what tells a video from others of its name."""
+    found = hashlib.sha256()
+    for image, _ in video:
+        found.update(image.tobytes())
+    return found.hexdigest()[:12]
 
 
 def _measured_costs(model: SegmentationModel, clip: Video, clock: Clock) -> FrameCosts:

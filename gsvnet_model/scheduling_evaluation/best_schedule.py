@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The best schedule there is, found with the labels: what policies are measured against."""
+"""The best schedules there are, found with the labels or the future: measures for policies."""
 
 from __future__ import annotations
 
@@ -47,6 +47,42 @@ def best_ages(
         else:
             counts = 0.5 * (counts + found)
     return best
+
+
+def foreseen_ages(disagreement: NDArray[np.float64], price: float, ahead: int) -> NDArray[np.intp]:
+    """Return the (T,) ages of a schedule that plans anew at every frame and sees a little ahead.
+
+    Of the frames in sight, the one at hand included, it pays the disagreement and a price for each
+    keyframe, and keeps the sum as low as can be.
+
+    Args:
+        disagreement: (T, D) percent of pixels labelled unlike by a keyframe in their place.
+        price: of a keyframe, percent * frames.
+        ahead: number of frames in sight.
+    """
+    count, num_distances = disagreement.shape
+    ages = np.zeros(count, np.intp)
+    for frame in range(1, count):
+        age = int(ages[frame - 1]) + 1
+        if age == num_distances:
+            continue
+        end = min(frame + ahead, count)
+        # cost[k - frame]: of all frames from k on if k is a keyframe.
+        cost = np.zeros(end - frame + 1)
+        for first in range(end - 1, frame - 1, -1):
+            held = _held(disagreement, first, 0, end)
+            cost[first - frame] = price + (held + cost[first - frame + 1 :][: len(held)]).min()
+        held = _held(disagreement, frame, age, end)
+        keeping = (held + cost[1:][: len(held)]).min()
+        ages[frame] = 0 if cost[0] < keeping else age
+    return ages
+
+
+def _held(disagreement: NDArray[np.float64], first: int, age: int, end: int) -> NDArray[np.float64]:
+    """Return the sums over 1, 2, ... frames from the first on, which is so old, up to the end."""
+    length = min(end - first, disagreement.shape[1] - age)
+    steps = np.arange(length)
+    return np.asarray(disagreement[first + steps, age + steps].cumsum())
 
 
 def _tangent(counts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from gsvnet_model.scheduling_evaluation.baselines import (
     DisagreementPolicy,
     FrameDifferencePolicy,
 )
-from gsvnet_model.scheduling_evaluation.best_schedule import best_ages
+from gsvnet_model.scheduling_evaluation.best_schedule import best_ages, foreseen_ages
 from gsvnet_model.scheduling_evaluation.pair_table import (
     GIVEN,
     PairTable,
@@ -30,10 +30,14 @@ from gsvnet_model.scheduling_evaluation.schedule import (
     fixed_schedules,
     miou,
     run_policy,
+    scheduled,
 )
 
 INTERVALS = (2, 3, 4, 5, 6, 7, 8)
 """Schedules are compared at the shares of keyframes that these fixed intervals have."""
+
+_FORESEEN = 8
+"""Frames in sight of the schedule that shows what a little of the future is worth."""
 
 _POINTS = 60
 _WINDOW = 0.12
@@ -217,7 +221,15 @@ def compare(
     percents = np.geomspace(0.5, 60, _POINTS)
     targets = np.geomspace(1.05 * costs.propagated_ms, costs.keyframe_ms, 25)
     true = [disagreement(table) for table in tables]
+
+    def foreseen(price: float) -> Point:
+        ages = [foreseen_ages(each, price, _FORESEEN) for each in true]
+        return Point(price, *score([scheduled(each, costs) for each in ages]))
+
     curves = {
+        f"{_FORESEEN} frames foreseen": tuple(
+            foreseen(float(price)) for price in np.geomspace(0.5, 300, _POINTS)
+        ),
         "adaptive": curve(adaptive, thresholds),
         "adaptive, true disagreement": curve(adaptive, thresholds, true),
         "budget": curve(BudgetPolicy, targets),
