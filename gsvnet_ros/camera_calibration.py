@@ -14,8 +14,9 @@ def scale_camera_info(
 ) -> CameraInfo:
     """Return the calibration of an image after resizing.
 
-    Convention: K and P are multiplied by the ratio of the sizes, row x by the width's and
-    row y by the height's, as image_proc does. R and D do not depend on the size.
+    Convention: width, height, K, P and the region of interest are those of the whole sensor, of
+    which the image shows the region of interest, binned. All are multiplied by the ratio of the
+    output's size to the image's, as image_proc does; R and D do not depend on it.
 
     Args:
         info: calibration of the camera.
@@ -23,11 +24,13 @@ def scale_camera_info(
         image: (height, width) of the image, used where the calibration states no size.
         output: (height, width) of the result.
     """
-    scale_x = output[1] / (info.width or image[1])
-    scale_y = output[0] / (info.height or image[0])
+    seen_x = (info.roi.width or info.width or image[1]) / max(1, info.binning_x)
+    seen_y = (info.roi.height or info.height or image[0]) / max(1, info.binning_y)
+    scale_x, scale_y = output[1] / seen_x, output[0] / seen_y
     scaled = copy.deepcopy(info)
     scaled.header = header
-    scaled.height, scaled.width = output
+    scaled.width = round(info.width * scale_x) or output[1]
+    scaled.height = round(info.height * scale_y) or output[0]
     scaled.k = info.k * _per_element(scale_x, scale_y, columns=3)
     scaled.p = info.p * _per_element(scale_x, scale_y, columns=4)
     scaled.roi.x_offset = round(info.roi.x_offset * scale_x)

@@ -4,21 +4,27 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import (
+    HistoryPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_sensor_data,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.subscription import MessageInfo
+from rclpy.subscription import MessageInfo, Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from gsvnet_ros.camera_stream import CameraStream
+from gsvnet_ros.episode import Episode
 from gsvnet_ros.frame_counts import SequenceWatch
 from gsvnet_ros.frame_queue import FrameQueue, ReceivedFrame
 from gsvnet_ros.message_fields import stamp_ns
 from gsvnet_ros.parameters import Settings
-
-_SILENT_REPORTS = 5
-"""After so many reports without a frame the log tells; a camera may take a while to start."""
+from gsvnet_ros.stream_health import LOSS_CURE, HealthReport
 
 
 class CameraSubscription:
@@ -52,30 +58,50 @@ class CameraSubscription:
         self._queue = queue
         self._watch = SequenceWatch(time.time_ns())
         self._stamp_ns: int | None = None
-        self._silent_reports = 0
+        # A camera may take a while to start, and some frames are lost when it does.
+        self._silence = Episode(begins_after=5, ends_after=1)
+        self._loss = Episode(begins_after=2, ends_after=10)
         namespace = f"{name}/" if name else ""
-        # The compressed topic follows a remapping of the raw one, as image_transport does.
-        topic = node.resolve_topic_name(f"{namespace}image")
+        self._plain_topic = f"{namespace}image"
+        self._camera_infos = node.create_subscription(
+            CameraInfo,
+            f"{namespace}camera_info",
+            self._take_camera_info,
+            qos_profile_sensor_data,
+        )
+        try:
+            self._images = self._subscribe(settings)
+        except Exception:
+            node.destroy_subscription(self._camera_infos)
+            raise
+
+    def _subscribe(self, settings: Settings) -> Subscription[Any]:
+        """Subscribe to the images.
+
+        Raises:
+            RuntimeError: if a QoS override is no such policy.
+        """
+        topic, message_type = self._plain_topic, Image
+        if settings.image_transport == "compressed":
+            # This topic follows a remapping of the raw one, as image_transport does.
+            topic = f"{self._node.resolve_topic_name(topic)}/compressed"
+            message_type = CompressedImage
         serves_all = settings.frames_policy == "all"
-        self._images = node.create_subscription(
-            CompressedImage if settings.image_transport == "compressed" else Image,
-            f"{topic}/compressed" if settings.image_transport == "compressed" else topic,
+        policies = [QoSPolicyKind.HISTORY, QoSPolicyKind.RELIABILITY]
+        return self._node.create_subscription(
+            message_type,
+            topic,
             self._take_image,
             QoSProfile(
                 history=HistoryPolicy.KEEP_LAST,
                 depth=settings.frames_queue if serves_all else 1,
                 reliability=ReliabilityPolicy.BEST_EFFORT,
             ),
-            # The overrides are declared once: those of one policy must not bind the other.
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(
-                entity_id="all" if serves_all else None
-            ),
-        )
-        self._camera_infos = node.create_subscription(
-            CameraInfo,
-            f"{namespace}camera_info",
-            self._take_camera_info,
-            qos_profile_sensor_data,
+            # Overrides are declared once: those of one policy must not bind the other. The depth
+            # is no override where a parameter, which may change, decides about it.
+            qos_overriding_options=QoSOverridingOptions(policies, entity_id="all")
+            if serves_all
+            else QoSOverridingOptions([*policies, QoSPolicyKind.DEPTH]),
         )
 
     @property
@@ -83,19 +109,23 @@ class CameraSubscription:
         """Fully qualified name of the topic the images come from."""
         return str(self._images.topic_name)
 
-    def report_silence(self, is_silent: bool) -> None:
-        """Log once when no frame has come for long, and what may be meant, and once its end.
+    def report(self, health: HealthReport) -> None:
+        """Log once when no frame has come for long or many were lost, and once that it is over.
 
         Args:
-            is_silent: whether the camera is silent; told once per second.
+            health: of the camera; told once per second.
         """
         log = self._node.get_logger()
-        before = self._silent_reports
-        self._silent_reports = before + 1 if is_silent else 0
-        if self._silent_reports == _SILENT_REPORTS:
-            log.warning(f"no frame on {self.image_topic}: {self._guess()}")
-        elif not is_silent and before >= _SILENT_REPORTS:
-            log.info(f"frames again on {self.image_topic}")
+        if self._silence.changes(health.level == "stale"):
+            if self._silence.is_on:
+                log.warning(f"no frame on {self.image_topic}: {self._guess()}")
+            else:
+                log.info(f"frames again on {self.image_topic}")
+        if self._loss.changes(health.is_lossy):
+            if self._loss.is_on:
+                log.warning(f"many frames of {self.image_topic} are lost {LOSS_CURE}")
+            else:
+                log.info(f"no more losses on {self.image_topic}")
 
     def _guess(self) -> str:
         """Return why no frame comes, as far as the graph tells."""
@@ -103,18 +133,21 @@ class CameraSubscription:
         publishers = self._node.get_publishers_info_by_topic(self.image_topic)
         types = sorted({publisher.topic_type for publisher in publishers})
         if wanted in types:
-            return "its publisher sends nothing"
+            return f"it has a publisher, which sends nothing, or whose images are lost {LOSS_CURE}"
         if types:
-            return f"it is a topic of {', '.join(types)}, expected {wanted} (see image.transport)"
+            return f"it is a topic of {', '.join(types)}, expected {wanted} (see image_transport)"
         own = f"{self._node.get_fully_qualified_name()}/"
         others = [
             name
             for name, kinds in self._node.get_topic_names_and_types()
             if wanted in kinds and not name.startswith(own) and self._node.count_publishers(name)
         ]
+        if self._images.msg_type is CompressedImage:  # the remapping is of the raw topic
+            others = [name.removesuffix("/compressed") for name in others]
         return (
-            f"nobody publishes it; topics of {wanted}: {', '.join(others) or 'none'} "
-            "(remap image to the one meant, image:=TOPIC with the launch file)"
+            f"nobody publishes it; {wanted} there is of: {', '.join(others) or 'no topic'} "
+            f"(remap {self._plain_topic} to the one meant; the launch file's image:=TOPIC does it "
+            "for the only camera)"
         )
 
     def destroy(self) -> None:
@@ -128,6 +161,8 @@ class CameraSubscription:
         source_ns = info["source_timestamp"]
         sequence = info.get("publication_sequence_number")
         lost = self._watch.lost_before(publisher, sequence, source_ns) if sequence else 0
+        if lost and not publisher and self._node.count_publishers(self.image_topic) > 1:
+            lost = 0  # Jazzy does not tell publishers apart: their numbers say nothing
         self._stream.counts.receive(lost)
         self._stream.health.received(self._node.get_clock().now().nanoseconds)
         before_ns, self._stamp_ns = self._stamp_ns, stamp_ns(message.header)

@@ -116,7 +116,7 @@ class SequenceWatch:
         """
         known = self._publishers.get(publisher)
         if known is None or sequence <= known.sequence:
-            self._publishers[publisher] = _Publisher(sequence, source_ns, sequence - 1)
+            self._note(publisher, _Publisher(sequence, source_ns, sequence - 1))
             if len(self._publishers) > self.MAX_PUBLISHERS:
                 self._publishers.popitem(last=False)
             return 0
@@ -127,5 +127,10 @@ class SequenceWatch:
             since_listening_ns = known.source_ns - self._listening_since_ns
             if known.unseen * period_ns <= since_listening_ns:
                 lost += known.unseen
-        self._publishers[publisher] = _Publisher(sequence, source_ns, 0)
+        self._note(publisher, _Publisher(sequence, source_ns, 0))
         return lost
+
+    def _note(self, publisher: bytes, seen: _Publisher) -> None:
+        """Keep what was seen; the publisher silent for longest is the first to be forgotten."""
+        self._publishers[publisher] = seen
+        self._publishers.move_to_end(publisher)

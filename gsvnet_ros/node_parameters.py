@@ -14,7 +14,8 @@ from rclpy.parameter import Parameter
 from gsvnet_ros.class_messages import DATABASE_PARAMETER
 from gsvnet_ros.parameters import SPEC_BY_NAME, SPECS, Settings, make_settings, setting_values
 
-_FOREIGN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+_FOREIGN = ("use_sim_time", "start_type_description_service")
+_QOS = "qos_overrides."
 
 
 class NodeParameters:
@@ -76,11 +77,14 @@ class NodeParameters:
         """Take the overrides back off the node and return those of the table."""
         given: dict[str, object] = {}
         for name, parameter in self._node.get_parameters_by_prefix("").items():
-            if name.startswith(_FOREIGN):
+            if name in _FOREIGN:
                 continue
             self._node.undeclare_parameter(name)
             if name in SPEC_BY_NAME:
                 given[name] = parameter.value
+                continue
+            # rclpy declares these again with the subscription, then read-only.
+            if name.startswith(_QOS):
                 continue
             if name == DATABASE_PARAMETER:  # in a file that `ros2 param dump` wrote
                 continue

@@ -158,30 +158,13 @@ class SegmentationNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe to the cameras and serve their frames."""
-        settings = self.settings
-        keeps_newest = settings.frames_policy == "latest"
-        assert self._model is not None
-        takers = inference_threads(self._model, len(self._streams), settings.model_threads)
-        self._queue = FrameQueue(
-            [stream.counts for stream in self._streams],
-            places=1 if keeps_newest else settings.frames_queue,
-            keep_newest=keeps_newest,
-        )
-        self._inference = [
-            threading.Thread(
-                target=self._serve, args=(self._queue, torch_threads), name="inference", daemon=True
-            )
-            for torch_threads in takers
-        ]
-        for thread in self._inference:
-            thread.start()
-        self._subscriptions_of_cameras = [
-            CameraSubscription(self, name, index, self._streams[index], self._queue, settings)
-            for index, name in enumerate(settings.cameras or ("",))
-        ]
-        for subscription in self._subscriptions_of_cameras:
-            subscription.paused = not self._enabled
-            self.get_logger().info(f"serving {subscription.image_topic}")
+        try:
+            self._start_serving()
+        # Such as a QoS override that is no such policy; rclpy would not tell.
+        except Exception as error:
+            self.get_logger().error(f"cannot activate: {error}")
+            self._stop_serving()
+            return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -213,6 +196,32 @@ class SegmentationNode(LifecycleNode):
             assert settings is not None
             serve_together([(self._streams[index], frame) for index, frame in taken], settings)
             queue.release(taken)
+
+    def _start_serving(self) -> None:
+        settings = self.settings
+        keeps_newest = settings.frames_policy == "latest"
+        assert self._model is not None
+        takers = inference_threads(self._model, len(self._streams), settings.model_threads)
+        self._queue = FrameQueue(
+            [stream.counts for stream in self._streams],
+            places=1 if keeps_newest else settings.frames_queue,
+            keep_newest=keeps_newest,
+        )
+        self._inference = [
+            threading.Thread(
+                target=self._serve, args=(self._queue, torch_threads), name="inference", daemon=True
+            )
+            for torch_threads in takers
+        ]
+        for thread in self._inference:
+            thread.start()
+        for index, name in enumerate(settings.cameras or ("",)):
+            subscription = CameraSubscription(
+                self, name, index, self._streams[index], self._queue, settings
+            )
+            self._subscriptions_of_cameras.append(subscription)
+            subscription.paused = not self._enabled
+            self.get_logger().info(f"serving {subscription.image_topic}")
 
     def _stop_serving(self) -> None:
         for subscription in self._subscriptions_of_cameras:
@@ -312,7 +321,7 @@ class SegmentationNode(LifecycleNode):
                     now.nanoseconds, counts.sent, counts.dropped.get("lost", 0), limits
                 )
                 array.status.append(camera_status(stream.title, report, counts))
-                subscription.report_silence(report.level == "stale")
+                subscription.report(report)
         self._diagnostics.publish(array)
 
 

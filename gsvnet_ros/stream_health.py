@@ -17,6 +17,11 @@ LASTING_S = 5.0
 LOST_SHARE = 0.2
 """A larger share of frames lost on the way is worth a warning."""
 
+LOSS_CURE = (
+    "before they reached the node; give camera and node the transport profile "
+    "config/fastdds_shm.xml (FASTDDS_DEFAULT_PROFILES_FILE)"
+)
+
 Level = Literal["ok", "warn", "error", "stale"]
 
 
@@ -44,6 +49,7 @@ class HealthReport:
         latency_ms_p50: median latency; 0 without frames.
         latency_ms_p95: 95th percentile of the latency; 0 without frames.
         keyframe_share: keyframes among the served frames, 0..1.
+        is_lossy: whether many frames were lost on the way, worse or not than what `level` says.
     """
 
     level: Level
@@ -52,6 +58,7 @@ class HealthReport:
     latency_ms_p50: float
     latency_ms_p95: float
     keyframe_share: float
+    is_lossy: bool
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,9 @@ class StreamHealth:
     def served(self, now_ns: int, is_keyframe: bool, latency_ms: float) -> None:
         """Note that a frame was published."""
         with self._lock:
+            # A recording that starts over: its times come again, the frames of before do not.
+            if self._served and now_ns < self._served[-1].time_ns:
+                self._served.clear()
             self._served.append(_Served(now_ns, is_keyframe, latency_ms))
 
     def report(self, now_ns: int, sent: int, lost: int, limits: HealthLimits) -> HealthReport:
@@ -102,7 +112,10 @@ class StreamHealth:
         late_s = self._late_s(now_ns, median > limits.latency_budget_ms)
         sent_now, lost_now = sent - self._sent_before, lost - self._lost_before
         self._sent_before, self._lost_before = sent, lost
-        level, message = self._judge(now_ns, median, late_s, sent_now, lost_now, limits)
+        is_lossy = lost_now > LOST_SHARE * sent_now
+        level, message = self._judge(now_ns, median, late_s, limits)
+        if level == "ok" and is_lossy:
+            level, message = "warn", f"{lost_now} of {sent_now} frames were lost {LOSS_CURE}"
         return HealthReport(
             level,
             message or f"{len(window) / WINDOW_S:.1f} Hz",
@@ -110,6 +123,7 @@ class StreamHealth:
             latency_ms_p50=median,
             latency_ms_p95=_percentile(latencies, 0.95),
             keyframe_share=sum(entry.is_keyframe for entry in window) / max(1, len(window)),
+            is_lossy=is_lossy,
         )
 
     def _late_s(self, now_ns: int, is_late: bool) -> float:
@@ -121,13 +135,7 @@ class StreamHealth:
         return 1e-9 * (now_ns - self._late_since_ns)
 
     def _judge(
-        self,
-        now_ns: int,
-        median: float,
-        late_s: float,
-        sent: int,
-        lost: int,
-        limits: HealthLimits,
+        self, now_ns: int, median: float, late_s: float, limits: HealthLimits
     ) -> tuple[Level, str]:
         last = self._last_received_ns
         if last is None:
@@ -143,12 +151,6 @@ class StreamHealth:
             if late_s >= LASTING_S:
                 return "error", f"{text} for {late_s:.0f} s"
             return "warn", text
-        if lost > LOST_SHARE * sent:
-            return "warn", (
-                f"{lost} of {sent} frames were lost before they reached the node; give camera and "
-                "node the transport profile config/fastdds_shm.xml "
-                "(FASTDDS_DEFAULT_PROFILES_FILE)"
-            )
         return "ok", ""
 
 

@@ -85,8 +85,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     given = {name: value for name, value in context.launch_configurations.items() if value != ""}
     if not Path(given["params_file"]).is_file():
         raise ValueError(f"params_file: expected a file, found none at {given['params_file']}")
-    image = given["image"]
-    namespace = given.get("namespace", "")
+    image = given.get("image", "image")
+    namespace = given.get("namespace", "").strip("/")
     camera_info = given.get("camera_info", str(PurePosixPath(image).with_name("camera_info")))
     parameters: dict[str, str | bool] = {
         parameter: given[argument]
@@ -123,7 +123,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         # Launch would end here, and leave the node that it has started alone.
         actions.append(LogInfo(msg="rviz2 is not installed: the node runs without it"))
     elif shows_rviz:
-        root = f"/{namespace}".rstrip("/")
+        root = f"/{namespace}" if namespace else ""
         actions.append(
             Node(
                 package="rviz2",

@@ -126,3 +126,21 @@ def test_arguments_win_only_when_given(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = len(parameters_of(node)[-1])
     (node,) = started(weights="w.safetensors", use_sim_time="true")
     assert len(parameters_of(node)[-1]) == plain + 2
+
+
+@pytest.mark.parametrize(("namespace", "root"), [("", ""), ("robot", "/robot"), ("/a/b/", "/a/b")])
+def test_rviz_follows_the_namespace(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, namespace: str, root: str
+) -> None:
+    pytest.importorskip("launch_ros")
+    marker = tmp_path / "share" / "ament_index" / "resource_index" / "packages" / "rviz2"
+    marker.parent.mkdir(parents=True)
+    marker.touch()
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    rviz = started(rviz="true", namespace=namespace, image="")[-1]
+    launch = pytest.importorskip("launch")
+    remappings = {
+        "".join(part.perform(launch.LaunchContext()) for part in new)
+        for _, new in rviz._Node__remappings
+    }
+    assert remappings == {f"{root}/segmentation/{t}" for t in ("overlay", "color", "confidence")}

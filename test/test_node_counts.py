@@ -63,6 +63,13 @@ def test_publishers_are_watched_apart() -> None:
     assert watch.lost_before(b"a", 9, 6) == 0  # forgotten: the memory is bounded
 
 
+def test_a_publisher_that_goes_on_is_not_forgotten() -> None:
+    watch = SequenceWatch(listening_since_ns=0)
+    for number in range(1, 100):
+        assert watch.lost_before(b"camera", number, number * SECOND_NS) == 0
+        watch.lost_before(f"passing {number}".encode(), 1, number * SECOND_NS)
+
+
 def test_newest_frame_wins_and_the_overtaken_is_busy() -> None:
     counts = FrameCounts()
     queue = FrameQueue([counts], places=1, keep_newest=True)

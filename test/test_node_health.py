@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from gsvnet_ros.episode import Episode
 from gsvnet_ros.stream_health import HealthLimits, HealthReport, StreamHealth
 
 LIMITS = HealthLimits(latency_budget_ms=100.0, stale_after_s=1.0)
@@ -61,6 +62,25 @@ def test_stopped_clock_is_not_stale_and_a_clock_that_goes_back_recovers() -> Non
     assert 9.0 <= report.rate_hz <= 11.0
 
 
+def test_a_recording_that_starts_over_forgets_the_loop_before() -> None:
+    health = StreamHealth()
+    slow = run(health, 100.0, 10.0, latency_ms=500.0)
+    assert (slow.level, slow.latency_ms_p50) == ("error", 500.0)
+    for _ in range(3):
+        report = run(health, 100.0, 10.0, latency_ms=10.0)
+        assert (report.level, report.latency_ms_p50) == ("ok", 10.0)
+        assert 9.0 <= report.rate_hz <= 11.0
+
+
+def test_losses_show_beside_what_is_worse() -> None:
+    health = StreamHealth()
+    run(health, 0.0, 2.0, latency_ms=150.0)
+    report = health.report(2 * SECOND_NS, sent=30, lost=20, limits=LIMITS)
+    assert "exceeds the budget" in report.message
+    assert report.is_lossy
+    assert not health.report(2 * SECOND_NS, sent=60, lost=20, limits=LIMITS).is_lossy
+
+
 def test_losses_on_the_way_name_the_cure() -> None:
     health = StreamHealth()
     run(health, 0.0, 2.0, latency_ms=5.0)
@@ -70,3 +90,11 @@ def test_losses_on_the_way_name_the_cure() -> None:
     assert "20 of 30 frames were lost" in report.message
     assert "fastdds_shm.xml" in report.message
     assert health.report(now_ns, sent=60, lost=21, limits=LIMITS).level == "ok"
+
+
+def test_an_episode_begins_and_ends_once() -> None:
+    episode = Episode(begins_after=3, ends_after=2)
+    looks = (1, 1, 0, 1, 1, 1, 1, 0, 1, 0, 0, 0)
+    changes = [episode.changes(bool(look)) for look in looks]
+    assert [index for index, change in enumerate(changes) if change] == [5, 10]
+    assert not episode.is_on

@@ -401,11 +401,12 @@ def test_the_log_tells_of_silent_cameras_what_may_be_meant(
         peer.node.create_publisher(CompressedImage, "right/image", 1)
         peer.wait(lambda: log.read_text().count("no frame on") == 2, START_S)
         told = log.read_text()
-        assert "no frame on /silent/left/image: nobody publishes it; topics of" in told
+        assert "no frame on /silent/left/image: nobody publishes it; sensor_msgs/msg/Image" in told
+        assert "(remap left/image to the one meant;" in told
         assert "/front/image_raw" in told
         assert (
             "no frame on /silent/right/image: it is a topic of sensor_msgs/msg/CompressedImage, "
-            "expected sensor_msgs/msg/Image (see image.transport)"
+            "expected sensor_msgs/msg/Image (see image_transport)"
         ) in told
         camera = CameraPeer("left", namespace=namespace)
         camera.warm_up(image_message(scene(0)))
@@ -415,3 +416,98 @@ def test_the_log_tells_of_silent_cameras_what_may_be_meant(
         peer.close()
         assert process.stop() == 0, process.log_tail()
     assert log.read_text().count("no frame on") == 2
+
+
+def test_a_wrong_qos_override_leaves_the_node_inactive_with_the_reason(
+    ros: None, tmp_path: Path, weights_path: Path
+) -> None:
+    namespace = "/overridden"
+    process = start_node(
+        tmp_path / "log.txt",
+        {
+            "model.weights": str(weights_path),
+            "cameras": ["front", "rear"],
+            f"qos_overrides.{namespace}/front/image.subscription.reliability": "reliable",
+            f"qos_overrides.{namespace}/rear/image.subscription.reliability": "garbage",
+        },
+        namespace,
+    )
+    peer = Peer(namespace)
+    try:
+        peer.wait(lambda: "cannot activate: " in process.log_tail(), START_S)
+        assert peer.state() == "inactive"
+        assert "garbage" in process.log_tail()
+        # The camera that was subscribed to is let go.
+        peer.wait(lambda: peer.node.count_subscribers(f"{namespace}/front/image") == 0)
+        # What is read once does not pretend to be live.
+        name = f"qos_overrides.{namespace}/front/image.subscription.reliability"
+        assert not peer.set(**{name: "best_effort"}).successful
+        assert peer.get(name) == "reliable"
+    finally:
+        peer.close()
+        assert process.stop() == 0, process.log_tail()
+
+
+def test_cameras_can_be_swapped_by_remapping(ros: None, tmp_path: Path, weights_path: Path) -> None:
+    arguments = ros_arguments({"model.weights": str(weights_path), "cameras": ["left", "right"]})
+    for topic in ("image", "camera_info"):
+        arguments += ["-r", f"left/{topic}:=/swapped/right/{topic}"]
+        arguments += ["-r", f"right/{topic}:=/swapped/left/{topic}"]
+    arguments += ["-r", "__ns:=/swapped"]
+    log = tmp_path / "log.txt"
+    process = LoggedProcess("node", "gsvnet_ros.segmentation_node", arguments, log)
+    peer = Peer("/swapped")
+    try:
+        peer.wait(lambda: log.read_text().count("serving /swapped") == 2, START_S)
+        first, second = (
+            line.rpartition(" ")[2] for line in log.read_text().splitlines() if "serving" in line
+        )
+        assert (first, second) == ("/swapped/right/image", "/swapped/left/image")
+    finally:
+        peer.close()
+        assert process.stop() == 0, process.log_tail()
+
+
+@pytest.mark.parametrize("autostart", [True, False])
+def test_a_request_to_terminate_ends_cleanly(
+    ros: None, tmp_path: Path, weights_path: Path, autostart: bool
+) -> None:
+    log = tmp_path / "log.txt"
+    namespace = f"/terminated{autostart:d}"
+    parameters = {"model.weights": str(weights_path), "autostart": autostart}
+    arguments = [*ros_arguments(parameters), "-r", f"__ns:={namespace}"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gsvnet_ros.segmentation_node", *arguments],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    peer = Peer(namespace)
+    try:
+        wanted = "active" if autostart else "unconfigured"
+        peer.wait(lambda: peer.state() == wanted, START_S)
+        if not autostart:
+            assert peer.change_state("configure")
+        process.terminate()
+        assert process.wait(START_S) == 0, log.read_text()
+    finally:
+        peer.close()
+        process.kill()
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_lifecycle_manager_can_shut_the_node_down(
+    ros: None, tmp_path: Path, weights_path: Path
+) -> None:
+    process = start_node(tmp_path / "log.txt", {"model.weights": str(weights_path)}, "/shut")
+    camera = CameraPeer(namespace="/shut")
+    try:
+        camera.warm_up(image_message(scene(0)))
+        assert camera.change_state("shutdown")
+        assert camera.state() == "finalized"
+        camera.wait(lambda: camera.node.count_publishers("/shut/segmentation/mask") == 0)
+        assert camera.images.get_subscription_count() == 0
+    finally:
+        camera.close()
+        assert process.stop() == 0, process.log_tail()
+    assert "Traceback" not in process.log_tail(100)

@@ -17,7 +17,7 @@ from std_msgs.msg import String
 from test_node_contract import LATCHED
 
 from gsvnet_model.classes import CAMVID
-from gsvnet_model.visualization import mark_keyframe, overlay
+from gsvnet_model.visualization import colorize, mark_keyframe, overlay
 from gsvnet_ros.parameters import SPECS
 from gsvnet_ros.processes import LoggedProcess
 
@@ -318,3 +318,81 @@ def test_parameter_storms_change_nothing_but_parameters(camera: CameraPeer) -> N
     after = camera.counts()
     assert after["sent"] == after["served"] + after["dropped"]
     assert after.get("dropped.failed", 0) == before.get("dropped.failed", 0)
+
+
+def test_how_much_keyframes_keep_and_what_a_gap_is_change_live(camera: CameraPeer) -> None:
+    # Alike enough to carry labels over, and different enough for other labels.
+    before = scene(2).copy()
+    before[:, : before.shape[1] // 2] = before[:, : before.shape[1] // 2] // 10 * 9
+
+    def keyframe_after_another() -> bytes:
+        camera.reset()
+        for _ in range(2):
+            camera.exchange(image_message(before))
+        assert camera.set(keyframe__interval=2).successful
+        _, confidence, status = camera.exchange(image_message(scene(2)))
+        assert status["keyframe_reason"] == "interval"
+        return bytes(confidence.data)
+
+    def keyframe_alone() -> bytes:
+        camera.reset()
+        return bytes(camera.exchange(image_message(scene(2)))[1].data)
+
+    try:
+        assert camera.set(keyframe__carry_over=0.0).successful
+        assert keyframe_after_another() == keyframe_alone()
+        assert camera.set(keyframe__carry_over=0.9, keyframe__interval=3).successful
+        assert keyframe_after_another() != keyframe_alone()
+        assert camera.set(frames__max_gap=0.5, keyframe__interval=3).successful
+        _, _, status = camera.exchange(image_message(scene(3)), camera.next_stamp(600_000_000))
+        assert status["keyframe_reason"] == "gap"
+    finally:
+        assert camera.set(
+            keyframe__carry_over=0.3, keyframe__interval=3, frames__max_gap=1.0
+        ).successful
+
+
+def test_the_latency_budget_changes_live(camera: CameraPeer) -> None:
+    def message() -> str:
+        camera.diagnostics.clear()
+        camera.exchange(image_message(scene(0)))
+        camera.wait(lambda: camera.diagnostics)
+        (text,) = (
+            str(status.message)
+            for status in camera.diagnostics[-1].status
+            if status.name == "segmentation: camera"
+        )
+        return text
+
+    try:
+        assert camera.set(diagnostics__latency_budget_ms=1).successful
+        camera.wait(lambda: "exceeds the budget of 1 ms" in message(), START_S)
+    finally:
+        assert camera.set(diagnostics__latency_budget_ms=100000).successful
+    camera.wait(lambda: "Hz" in message(), START_S)
+    assert camera.set(diagnostics__latency_budget_ms=100).successful
+
+
+def test_the_legend_changes_live(camera: CameraPeer) -> None:
+    peer = Peer()
+    colors = peer.listen(Image, "/segmentation/color")
+
+    def differs_from(expected: Any) -> bool | None:
+        colors.clear()
+        camera.reset()
+        mask, _, _ = camera.exchange(image_message(scene(5)))
+        peer.spin(0.2)
+        if not colors:
+            return None
+        return not np.array_equal(pixels_of(colors[-1], channels=3), expected(pixels_of(mask)))
+
+    def plain(labels: Any) -> Any:
+        return colorize(labels, CAMVID.palette_array())
+
+    try:
+        peer.wait(lambda: differs_from(plain) is False)
+        assert camera.set(overlay__legend=True).successful
+        assert differs_from(plain)
+    finally:
+        peer.close()
+        assert camera.set(overlay__legend=False).successful
