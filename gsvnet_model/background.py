@@ -181,16 +181,18 @@ class BackgroundKeyframe:
         """Catch up with the stream from where `begin` says, in the worker's thread."""
         if self._cancelled:
             return
-        started = time.perf_counter()
         try:
+            started = time.perf_counter()
             state: StreamState | None = begin()
             while state is not None:
+                # Before the stream may take it, with what it has cost.
+                self.milliseconds += 1e3 * (time.perf_counter() - started)
+                started = time.perf_counter()
                 state = self._go_on(state)
         # Told to the stream, whose thread can do something about it.
         except Exception as error:
             with self._lock:
                 self._error = error
-        self.milliseconds += 1e3 * (time.perf_counter() - started)
 
     def _segment(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -58,15 +59,23 @@ def fill_rows(loop: RowLoop, num_rows: int, max_threads: int) -> None:
     parts = max(1, min(torch.get_num_threads(), max_threads, num_rows))
     bounds = [num_rows * part // parts for part in range(parts + 1)]
     own, *rest = pairwise(bounds)
-    others = [_threads().submit(loop, start=start, stop=stop) for start, stop in rest]
+    pool = _threads(_niceness())
+    others = [pool.submit(loop, start=start, stop=stop) for start, stop in rest]
     loop(start=own[0], stop=own[1])
     for other in others:
         other.result()
 
 
 @functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="rows")
+def _threads(niceness: int) -> ThreadPoolExecutor:
+    # A thread is as nice as the one that started it. Who gives way to the streams must not start
+    # threads that they then wait for.
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix=f"rows, nice {niceness}")
+
+
+def _niceness() -> int:
+    """Return that of the calling thread; 0 where priorities are of processes."""
+    return os.getpriority(os.PRIO_PROCESS, 0) if sys.platform == "linux" else 0
 
 
 def corner_aligned(grid_size: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -28,11 +28,11 @@ def folded(network: _Network) -> _Network:
     network = copy.deepcopy(network).eval().requires_grad_(False)
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential):
-            for (first, _), (second, _) in pairwise(list(module.named_children())):
-                _fold(module, first, second)
-            for (_, before), (_, after) in pairwise(module.named_children()):
+            names = [name for name, _ in module.named_children()]
+            gone = {second for first, second in pairwise(names) if _fold(module, first, second)}
+            for name, (_, after) in zip(names, list(module.named_children())[1:], strict=False):
                 # In place of what a folded normalisation hands on: nobody else holds it.
-                if isinstance(before, nn.Identity) and isinstance(after, nn.ReLU | nn.LeakyReLU):
+                if name in gone and isinstance(after, nn.ReLU | nn.LeakyReLU):
                     after.inplace = True
         elif isinstance(module, ResNet18):
             _fold(module, "conv1", "bn1")
@@ -42,9 +42,11 @@ def folded(network: _Network) -> _Network:
     return network
 
 
-def _fold(module: nn.Module, first: str, second: str) -> None:
+def _fold(module: nn.Module, first: str, second: str) -> bool:
     """Fold the second layer into the first if they are normalisation and convolution."""
     conv, norm = module.get_submodule(first), module.get_submodule(second)
-    if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-        module.add_module(first, fuse_conv_bn_eval(conv, norm))
-        module.add_module(second, nn.Identity())
+    if not (isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)):
+        return False
+    module.add_module(first, fuse_conv_bn_eval(conv, norm))
+    module.add_module(second, nn.Identity())
+    return True

@@ -143,6 +143,20 @@ class ModelInfo:
             return math.inf
         return math.sqrt(self.max_input_pixels / (height * width))
 
+    def unfitted(self) -> ModelInfo:
+        """Return the info without what was fitted to the weights and measured with them.
+
+        The class bias stays: it is the keyframe network's alone.
+        """
+        fresh = ModelInfo(self.keyframe_network, self.classes, self.normalisation)
+        return dataclasses.replace(
+            self,
+            temperatures=fresh.temperatures,
+            temperature_slope=fresh.temperature_slope,
+            quality=fresh.quality,
+            metrics=fresh.metrics,
+        )
+
     def at_scale(self, input_scale: float) -> ModelInfo:
         """Return the info of the same weights at a keyframe input scale of one's own."""
         return dataclasses.replace(self, input_scale=input_scale, max_input_pixels=0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from gsvnet_model.keyframe.bisenet import BiSeNet
@@ -173,7 +174,7 @@ def _statistics(
 def _load(path: str | Path) -> dict[str, object]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+    except (pickle.UnpicklingError, EOFError, RuntimeError, SafetensorError) as error:
         raise ValueError(
             f"{path}: expected a checkpoint of tensors written by torch.save, got a file that "
             f"does not load as one ({error}); download it again, or save its state dict alone"

@@ -173,6 +173,8 @@ class VideoSegmenter:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"expected an (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
         started = time.perf_counter()
+        if min(image.strides) < 0:  # a flip or BGR[..., ::-1], which torch cannot read in place
+            image = np.ascontiguousarray(image)
         height, width = image.shape[:2]
         on_grid = self.model.grid_input(image)
         previous = self._state

@@ -55,6 +55,10 @@ def test_rows_are_trained_once_and_say_what_they_cost(
     assert repeated.minimum_miou[1:] != published.minimum_miou[1:]
     monkeypatch.setattr(ablation, "train_propagation", None)  # must not be called again
     assert rows() == first
+    other = dataclasses.replace(TINY, seed=TINY.seed + 1)
+    arguments = (other, keyframe, propagation, info, training_folder, tmp_path)
+    with pytest.raises(ValueError, match="holds a training of another recipe"):
+        next(ablate(*arguments, torch.device("cpu"), (PUBLISHED,)))
     lines = ablation_table(first).splitlines()
     assert len(lines) == 2 + len(first)
     assert "391,871" in lines[2]

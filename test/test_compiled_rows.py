@@ -1,13 +1,18 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""bfloat16 in compiled loops."""
+"""bfloat16 in compiled loops, and the threads that share their rows."""
 
 from __future__ import annotations
+
+import os
+import sys
+import threading
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from gsvnet_model import compiled_rows
 from gsvnet_model.compiled_rows import compiled, narrowed, numbers_of, widened
 
 
@@ -39,3 +44,33 @@ def test_conversions_work_in_compiled_loops_only() -> None:
         widened(np.float32(1))
     with pytest.raises(NotImplementedError, match="compiled loops only"):
         narrowed(np.float32(1), np.zeros(1, np.float32))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads")
+def test_who_gives_way_starts_no_threads_that_others_wait_for() -> None:
+    seen: dict[str, set[int]] = {"nice": set(), "stream": set()}
+    both = threading.Barrier(2)
+
+    def watch(who: str) -> None:
+        def loop(*, start: int, stop: int) -> None:
+            seen[who].add(os.getpriority(os.PRIO_PROCESS, 0))
+            if start == 0:
+                both.wait(10)  # so that the loops of both overlap, and each needs a thread
+
+        compiled_rows.fill_rows(loop, 2, 2)
+
+    def give_way() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(0, 0) + 3)
+        watch("nice")
+
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        worker = threading.Thread(target=give_way)
+        worker.start()
+        watch("stream")
+        worker.join()
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == {"nice": {own + 3}, "stream": {own}}

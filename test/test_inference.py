@@ -234,6 +234,21 @@ def test_folded_keyframe_networks_give_the_same_logits(name: str) -> None:
     torch.testing.assert_close(fast(image), expected, rtol=0, atol=tolerance)
 
 
+def test_an_identity_of_the_networks_own_is_left_alone() -> None:
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = nn.Sequential(nn.Identity(), nn.ReLU(), nn.Conv2d(3, 3, 1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.add(x, self.block(x))
+
+    torch.manual_seed(5)
+    network, x = Residual().eval(), torch.randn(1, 3, 4, 4)
+    expected = network(x.clone())
+    assert torch.equal(folded(network)(x.clone()), expected)
+
+
 def test_a_normalisation_before_its_convolution_is_not_folded() -> None:
     class PreActivation(nn.Module):
         def __init__(self) -> None:

@@ -20,6 +20,7 @@ from gsvnet_model.data import drive_pool
 from gsvnet_model.data.augment import Augmentation, paste_classes, random_view
 from gsvnet_model.data.camvid import find_camvid, open_split
 from gsvnet_model.data.drive_pool import load_drive_pool
+from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.keyframe.bisenet import BiSeNet
 from gsvnet_model.keyframe.ddrnet import DDRNet
 from gsvnet_model.keyframe.swiftnet import SwiftNet
@@ -74,6 +75,10 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
     resumed = train_keyframe(recipe(6), INFO, training_folder, tmp_path / "cut", device)
     for name, value in whole.items():
         assert torch.allclose(value.float(), resumed[name].float(), rtol=1e-3, atol=1e-4), name
+    other = build_keyframe_network(recipe(6).network, 11)
+    for changed, start in ((recipe(7), None), (recipe(6), other)):
+        with pytest.raises(ValueError, match="holds a training of another recipe"):
+            train_keyframe(changed, INFO, training_folder, tmp_path / "cut", device, start)
 
 
 def test_the_loss_falls(
@@ -290,13 +295,23 @@ def test_weights_of_the_same_network_keep_their_propagation(
     for name, value in before.state_dict().items():
         torch.testing.assert_close(after.state_dict()[name], value)
     assert tuned.command.endswith("--recipe recipe.yaml --start random.safetensors")
-    assert dataclasses.replace(tuned, command=info.command) == info
+    # What was fitted to the weights of before says nothing about these.
+    assert tuned.metrics == {}
+    assert not tuned.quality.is_fitted
+    assert dataclasses.replace(tuned, command=info.command) == info.unfitted()
 
     other = tmp_path / "other.safetensors"
     grey = dataclasses.replace(info, normalisation=Normalisation((0.0,) * 3, (1.0,) * 3))
     save_model(other, keyframe, after, grey, torch.float16)
     assert train(other) == 2
     assert "images normalised by" in capsys.readouterr().err
+
+    recipe_file.write_text("{network: swiftnet_r18, num_classes: 12}")
+    assert train(weights_path) == 2
+    assert "expected num_classes 11 (sky, building" in capsys.readouterr().err
+    recipe_file.write_text("{network: [swiftnet_r18")
+    assert train(weights_path) == 2
+    assert "recipe.yaml: while parsing" in capsys.readouterr().err
 
 
 def test_drive_pool_is_kept_until_the_renderer_changes(

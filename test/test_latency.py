@@ -48,3 +48,9 @@ def test_command_writes_what_it_prints(
         assert f"{figures[mode]['p99_ms']:.1f}" in row
         assert f"{figures[mode]['miou']:.1f}" in row
     assert figures["blocking"]["keyframe_share"] == 1.0
+    for option, wrong in (("--rate", "0"), ("--rate", "nan")):
+        assert main([*arguments, option, wrong]) == 2
+        assert "a rate of more than 0 Hz" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*arguments, "--repetitions", "0"])
+    assert "expected a whole number of 1 or more, got '0'" in capsys.readouterr().err

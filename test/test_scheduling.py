@@ -302,6 +302,21 @@ def test_budget_holds_its_target_when_frames_become_dearer_and_when_it_is_change
     assert float(policy.describe()["interval"]) == pytest.approx(80 / 4, rel=0.5)
 
 
+@pytest.mark.parametrize("target", [25.0, 60.0])
+def test_budget_survives_one_slow_frame(target: float) -> None:
+    policy = BudgetPolicy(target)
+    policy.observe(True, 35.0)
+    policy.observe(False, 5.0)
+    policy.observe(False, 200.0)
+    times, age = [], 0
+    for _ in range(400):
+        is_keyframe = bool(policy.due(age + 1))
+        age = 0 if is_keyframe else age + 1
+        times.append(35.0 if is_keyframe else 5.0)
+        policy.observe(is_keyframe, times[-1])
+    assert np.mean(times[200:]) == pytest.approx(min(target, 35.0), rel=0.1)
+
+
 def test_budget_spends_where_motion_is() -> None:
     speeds = ([0.02] * 40 + [0.3] * 40) * 4
     found, _ = keyframes(BudgetPolicy(20.0), speeds)

@@ -301,3 +301,11 @@ def test_step_does_not_keep_or_change_the_callers_image() -> None:
         assert np.array_equal(segmenter.step(buffer).labels, labels)
         assert np.array_equal(buffer, image)
         buffer[:] = 0
+
+
+def test_flipped_views_are_read_like_copies() -> None:
+    image = moving_images(1)[0]
+    for view in (image[..., ::-1], image[:, ::-1], image[::-1]):
+        seen = VideoSegmenter(random_model(), 2).step(view)
+        copied = VideoSegmenter(random_model(), 2).step(view.copy())
+        np.testing.assert_array_equal(seen.labels, copied.labels)

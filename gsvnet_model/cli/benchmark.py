@@ -24,7 +24,7 @@ from gsvnet_model.benchmark.timing import (
     time_streams,
 )
 from gsvnet_model.benchmark.workload import Workload
-from gsvnet_model.cli.options import add_model_options, image_size
+from gsvnet_model.cli.options import add_model_options, counting_number, image_size
 from gsvnet_model.device import choose_device
 from gsvnet_model.environment import describe_machine, write_json
 
@@ -59,7 +59,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--runtimes", nargs="*", choices=RUNTIMES, default=[], help="compare with these on the CPU"
     )
     parser.add_argument("--repetitions", type=int, default=10)
-    parser.add_argument("--threads", type=int, help="threads of torch (default: its own choice)")
+    parser.add_argument(
+        "--threads", type=counting_number, help="threads of torch (default: its own choice)"
+    )
     parser.add_argument(
         "--clock", choices=CLOCKS, default=CLOCKS[0], help="cpu for a machine that is not quiet"
     )

@@ -41,7 +41,8 @@ def _run(options: argparse.Namespace) -> None:
         info,
         grid_stride=lender.grid_stride,
         grid_filter=lender.grid_filter,
-        temperatures=lender.temperatures,
+        # The first is that of keyframes.
+        temperatures=(info.temperatures[0], *lender.temperatures[1:]),
         temperature_slope=lender.temperature_slope,
         quality=lender.quality,
         metrics={},

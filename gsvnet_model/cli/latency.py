@@ -4,9 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
-from gsvnet_model.cli.options import add_data_option, add_model_options, chosen_model
+from gsvnet_model.cli.options import (
+    add_data_option,
+    add_model_options,
+    chosen_model,
+    counting_number,
+)
 from gsvnet_model.data.camvid import find_camvid, open_split
 from gsvnet_model.environment import describe_machine, sha256, write_json
 from gsvnet_model.latency import LatencyFigures, measure_latency
@@ -20,12 +26,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("--rate", type=float, default=15.0, help="of the camera, Hz (%(default)g)")
     parser.add_argument(
         "--interval",
-        type=int,
+        type=counting_number,
         default=DEFAULT_KEYFRAME_INTERVAL,
         help="frames from one keyframe to the next (default: %(default)s)",
     )
     parser.add_argument(
-        "--repetitions", type=int, default=3, help="how often the clip is played (%(default)s)"
+        "--repetitions",
+        type=counting_number,
+        default=3,
+        help="how often the clip is played (%(default)s)",
     )
     parser.add_argument("--json", type=Path, help="file for the figures")
     add_model_options(parser)
@@ -33,6 +42,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _run(options: argparse.Namespace) -> None:
+    if not 0 < options.rate < math.inf:
+        raise ValueError(f"expected a rate of more than 0 Hz, got {options.rate:g}")
     weights, model = chosen_model(options)
     split = open_split(find_camvid(options.data), "val")
     modes = measure_latency(model, split, options.rate, options.interval, options.repetitions)

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""What several verbs are told: image sizes, the data and the weights."""
+"""What several verbs are told: sizes, numbers, the data and the weights."""
 
 from __future__ import annotations
 
@@ -22,6 +22,17 @@ def image_size(text: str) -> tuple[int, int]:
     if not (separator and width.isdecimal() and height.isdecimal()):
         raise argparse.ArgumentTypeError(f"expected WxH such as 480x360, got '{text}'")
     return int(height), int(width)
+
+
+def counting_number(text: str) -> int:
+    """Return a whole number of 1 or more; a type for argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: if the text is something else.
+    """
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got '{text}'")
+    return int(text)
 
 
 def add_data_option(parser: argparse._ActionsContainer) -> None:

@@ -79,8 +79,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _run(options: argparse.Namespace) -> None:
     weights, model = chosen_model(options)
-    fitted = json.loads(options.quality.read_text())
-    quality = QualityModel(**fitted["quality"])
+    quality = _read_quality(options.quality)
     learned = _Learned(model, options.baselines, options.tables, sha256(weights)[:12])
     clip = clip_video(find_camvid(options.data))
     varied: list[Video] = [
@@ -147,6 +146,20 @@ def _run(options: argparse.Namespace) -> None:
                 "comparisons": {video: each.figures() for video, each in comparisons.items()},
             },
         )
+
+
+def _read_quality(path: Path) -> QualityModel:
+    """Read what `gsvnet fit-quality --json` wrote.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    try:
+        return QualityModel(**json.loads(path.read_text())["quality"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: expected what 'gsvnet fit-quality --json' wrote, got {error!r}"
+        ) from error
 
 
 class _Tables:

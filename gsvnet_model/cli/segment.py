@@ -52,12 +52,15 @@ def _run(options: argparse.Namespace) -> None:
             path = options.output / "overlay.mp4"
             codec = cv2.VideoWriter.fourcc(*"mp4v")
             video = cv2.VideoWriter(str(path), codec, source.rate_hz, size)
+            if not video.isOpened():
+                raise ValueError(f"expected an OpenCV that writes MPEG-4, cannot write {path}")
         step = segmenter.step(image)
         name = f"{index:06d}.png"
         _write(options.output / "labels" / name, step.labels)
         _write(options.output / "confidence" / name, step.confidence)
         drawn = overlay(image, step.labels, palette)
-        video.write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+        # Images of a folder may differ in size, those of a video do not.
+        video.write(cv2.resize(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), size))
     if video is not None:
         video.release()
     print(f"labels, confidence and overlay.mp4: {options.output}")

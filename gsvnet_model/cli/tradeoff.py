@@ -12,7 +12,7 @@ import torch
 
 from gsvnet_model.benchmark.timing import CLOCKS
 from gsvnet_model.checkpoint import default_weights, read_networks
-from gsvnet_model.cli.options import add_data_option, add_split_option
+from gsvnet_model.cli.options import add_data_option, add_split_option, counting_number
 from gsvnet_model.data.camvid import find_camvid, open_split
 from gsvnet_model.device import AUTO, PRECISIONS, choose_device, choose_precision
 from gsvnet_model.environment import describe_machine, sha256, write_json
@@ -64,7 +64,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--clock", choices=CLOCKS, default=CLOCKS[0], help="cpu for a machine that is not quiet"
     )
-    parser.add_argument("--threads", type=int, help="threads of torch (default: its own choice)")
+    parser.add_argument(
+        "--threads", type=counting_number, help="threads of torch (default: its own choice)"
+    )
     parser.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--precision", default=AUTO, choices=PRECISIONS)
     parser.add_argument("--json", type=Path, help="file for the figures")

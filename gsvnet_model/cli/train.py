@@ -69,6 +69,7 @@ def _train_keyframe(options: argparse.Namespace) -> None:
         raise ValueError(f"{options.recipe}: expected parts of one network and number of classes")
     device = choose_device(options.device)
     info = ModelInfo(parts[0].network, CAMVID, Normalisation.swiftnet())
+    _check_classes(options.recipe, parts[0].num_classes, info)
     # Until its own is trained, the propagation network is one that has learned nothing.
     propagation = PropagationNetwork(PropagationConfig(parts[0].num_classes))
     command = f"gsvnet train keyframe --recipe {options.recipe.name}"
@@ -82,7 +83,7 @@ def _train_keyframe(options: argparse.Namespace) -> None:
                     f"{options.start}: expected images normalised by {info.normalisation}, as in "
                     f"training, got {earlier.normalisation}; start from other weights"
                 )
-            propagation, info = trained, earlier
+            propagation, info = trained, earlier.unfitted()
     if options.teacher is not None:
         teacher, _, _ = read_networks(options.teacher)
         command = f"{command} --teacher {options.teacher.name}"
@@ -111,6 +112,8 @@ def _train_propagation(options: argparse.Namespace) -> None:
     if len({part.network for part in parts}) > 1:
         raise ValueError(f"{options.recipe}: expected parts of one network")
     keyframe, _, info = read_networks(options.keyframe)
+    info = info.unfitted()
+    _check_classes(options.recipe, parts[0].network.num_classes, info)
     device = choose_device(options.device)
     command = f"{info.command}; gsvnet train propagation --recipe {options.recipe.name}"
     start = None
@@ -131,6 +134,14 @@ def _train_propagation(options: argparse.Namespace) -> None:
         _save(folder, keyframe, learned, info)
     if len(parts) > 1:
         _save(options.output, keyframe, learned, info)
+
+
+def _check_classes(recipe: Path, num_classes: int, info: ModelInfo) -> None:
+    if num_classes != info.classes.num_classes:
+        raise ValueError(
+            f"{recipe}: expected num_classes {info.classes.num_classes} "
+            f"({', '.join(info.classes.names)}), got {num_classes}"
+        )
 
 
 def _folders(output: Path, num_parts: int) -> list[Path]:

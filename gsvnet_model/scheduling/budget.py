@@ -63,8 +63,12 @@ class BudgetPolicy:
         extra = self._keyframe_ms - self._propagated_ms
         if math.isnan(extra):
             return math.nan
+        if extra <= 0:
+            # One slow frame may have made it look so. Where keyframes alone exceed the target,
+            # only propagated frames can show that they are cheap after all.
+            return 1.0 if self._keyframe_ms <= self._target_ms else 0.0
         affordable = self._target_ms - self._propagated_ms
-        return min(1.0, max(0.0, affordable / extra)) if extra > 0 else 1.0
+        return min(1.0, max(0.0, affordable / extra))
 
     def due(self, age: int) -> str:
         """Return "budget" when savings suffice whatever the quality; see `KeyframePolicy`."""

@@ -21,7 +21,8 @@ from gsvnet_model.evaluation import DistanceEvaluation, evaluate_distances
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.model_card import markdown_table
 from gsvnet_model.propagation import PropagationNetwork
-from gsvnet_model.training.propagation import train_propagation
+from gsvnet_model.training.identity import check_identity
+from gsvnet_model.training.propagation import propagation_identity, train_propagation
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
 
 MAX_INTERVAL = 5
@@ -113,8 +114,9 @@ def ablate(
     for variant in variants:
         run = folder / variant.folder_name
         rows_file = run / "rows.json"
+        chosen = variant.changed(recipe)
+        identity = propagation_identity(chosen, keyframe, info, propagation.flow)
         if not rows_file.exists():
-            chosen = variant.changed(recipe)
             weights = train_propagation(
                 chosen,
                 keyframe,
@@ -129,8 +131,11 @@ def ablate(
             network.load_state_dict(weights)
             described = chosen.described(info)
             rows = _judge(variant, keyframe, network, described, data, run, device)
-            write_json(rows_file, {"rows": [dataclasses.asdict(row) for row in rows]})
-        for values in json.loads(rows_file.read_text())["rows"]:
+            found = {"identity": identity, "rows": [dataclasses.asdict(row) for row in rows]}
+            write_json(rows_file, found)
+        content = json.loads(rows_file.read_text())
+        check_identity(run, content.get("identity"), identity)
+        for values in content["rows"]:
             average, minimum = (
                 tuple(values.pop(name)) for name in ("average_miou", "minimum_miou")
             )

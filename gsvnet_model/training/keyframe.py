@@ -17,6 +17,7 @@ from gsvnet_model.metrics import ConfusionMatrix
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.preprocessing import image_tensor
 from gsvnet_model.training.class_weights import class_weights
+from gsvnet_model.training.identity import identity_of
 from gsvnet_model.training.keyframe_batches import Drives, Stills, batches
 from gsvnet_model.training.keyframe_losses import keyframe_loss
 from gsvnet_model.training.keyframe_recipe import KeyframeRecipe
@@ -53,7 +54,8 @@ def train_keyframe(
 
     Raises:
         ValueError: if the recipe's network has nothing in common with `start_from`, or there is
-            a teacher without distillation or distillation without a teacher.
+            a teacher without distillation or distillation without a teacher, or the folder holds
+            another run.
     """
     if (teacher is not None) != (recipe.distillation > 0):
         raise ValueError(
@@ -77,6 +79,7 @@ def train_keyframe(
         recipe.average_decay,
         recipe.iterations,
         lambda average: {"validation_miou": _validate(recipe, info, average, data, device)},
+        identity_of(recipe, start_from, teacher),
     )
     stills = Stills(data)
     drives = Drives(drive_folder or output, recipe.drive_pool, stills.size)

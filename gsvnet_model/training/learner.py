@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from gsvnet_model.training.identity import check_identity
 from gsvnet_model.training.run import Run, WeightAverage
 
 _SAVE_EVERY = 100
@@ -29,9 +30,13 @@ class Learner:
         average_decay: of the weight average that is validated and kept.
         iterations: steps in all.
         validate: figures of the averaged weights, for the log.
+        identity: of the run; see `identity_of`.
 
     Attributes:
         start: the iteration to go on with, 0 for a new run.
+
+    Raises:
+        ValueError: if the folder holds another run.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class Learner:
         average_decay: float,
         iterations: int,
         validate: Callable[[Mapping[str, Tensor]], Mapping[str, float]],
+        identity: str,
     ) -> None:
         self._run = Run(folder)
         self._network = network
@@ -49,9 +55,11 @@ class Learner:
         self._average = WeightAverage(network, average_decay)
         self._iterations = iterations
         self._validate = validate
+        self._identity = identity
         self.start = 0
         checkpoint = self._run.load()
         if checkpoint is not None:
+            check_identity(folder, checkpoint.get("identity"), identity)
             network.load_state_dict(checkpoint["network"])
             optimiser.load_state_dict(checkpoint["optimiser"])
             for name, value in checkpoint["average"].items():
@@ -101,6 +109,7 @@ class Learner:
         self._progress.set_postfix({key: f"{value:.3f}" for key, value in figures.items()})
         self._run.save(
             {
+                "identity": self._identity,
                 "iteration": self._done,
                 "network": self._network.state_dict(),
                 "average": self._average.state,

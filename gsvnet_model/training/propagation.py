@@ -18,6 +18,7 @@ from gsvnet_model.model import ModelInfo
 from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.propagation.flow import FlowLight
 from gsvnet_model.training.class_weights import class_weights
+from gsvnet_model.training.identity import identity_of
 from gsvnet_model.training.learner import Learner
 from gsvnet_model.training.propagation_clips import draw_clips, render_clips
 from gsvnet_model.training.propagation_losses import clip_losses, flow_losses
@@ -54,6 +55,9 @@ def train_propagation(
     Returns:
         The averaged weights of the propagation network (state dict, float32, CPU).
 
+    Raises:
+        ValueError: if the folder holds another run.
+
     See: paper Sec. 4.1 (training).
     """
     keyframe_network = keyframe_network.to(device).eval()
@@ -83,7 +87,13 @@ def train_propagation(
         return validate(followed, held_out, normalisation, recipe, device)
 
     learner = Learner(
-        output, network, optimiser, recipe.average_decay, recipe.total_iterations, validated
+        output,
+        network,
+        optimiser,
+        recipe.average_decay,
+        recipe.total_iterations,
+        validated,
+        propagation_identity(recipe, keyframe_network, info, start_from),
     )
     for iteration in learner:
         _set_learning_rates(optimiser, recipe, iteration)
@@ -97,6 +107,14 @@ def train_propagation(
                 losses = clip_losses(recipe, network, batch, weights)
         learner.step(losses, _MAX_NORM)
     return learner.finish()
+
+
+def propagation_identity(
+    recipe: PropagationRecipe, keyframe_network: nn.Module, info: ModelInfo, start: nn.Module | None
+) -> str:
+    """Return what tells this training from others."""
+    inputs = (info.normalisation, info.input_scale, info.max_input_pixels, info.class_bias)
+    return identity_of(recipe, inputs, keyframe_network, start)
 
 
 def _start_from_warping(network: PropagationNetwork) -> None:

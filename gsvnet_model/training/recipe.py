@@ -38,8 +38,8 @@ def read_parts(path: Path, recipe_type: type[Recipe]) -> list[Recipe]:
     """
     if not path.is_file():
         raise ValueError(f"expected a recipe file, found none at {path}")
-    content = yaml.safe_load(path.read_text())
     try:
+        content = yaml.safe_load(path.read_text())
         if not isinstance(content, Mapping):
             raise ValueError(f"expected a mapping for {recipe_type.__name__}, got {content!r}")
         shared = {name: value for name, value in content.items() if name != "parts"}
@@ -47,8 +47,9 @@ def read_parts(path: Path, recipe_type: type[Recipe]) -> list[Recipe]:
         if not isinstance(parts, list) or not parts:
             raise ValueError(f"parts: expected a list of mappings, got {parts!r}")
         return [_build(recipe_type, _merged(shared, part)) for part in parts]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    except (TypeError, ValueError, yaml.YAMLError) as error:
+        text = " ".join(str(error).split())  # YAML's errors are of several lines
+        raise ValueError(f"{path}: {text}") from error
 
 
 def _merged(shared: Any, own: Any) -> Any:
