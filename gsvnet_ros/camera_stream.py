@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -105,7 +106,8 @@ class CameraStream:
         self._worker = worker
         self._keyframe_phase = keyframe_phase
         self._origin: FrameOrigin | None = None
-        self._forced_reason = ""
+        # The newest request; set by any thread, taken by the inference thread.
+        self._forced: deque[str] = deque(maxlen=1)
         self._frames_to_shift = 0
 
     def forget(self) -> None:
@@ -115,7 +117,7 @@ class CameraStream:
 
     def force_keyframe(self, reason: str) -> None:
         """Make the next frame a keyframe that starts anew; callable from any thread."""
-        self._forced_reason = reason
+        self._forced.append(reason)
 
     def prepare(self, frame: ReceivedFrame, now: FrameSettings) -> PendingFrame | None:
         """Read a message and prepare its image; drop and count it where that fails."""
@@ -209,8 +211,7 @@ class CameraStream:
 
     def _keyframe_reason(self, jump: str, settings: Settings) -> str:
         """Return why the next frame has to be a keyframe, whatever the interval, else ""."""
-        forced, self._forced_reason = self._forced_reason, ""
-        reason = forced or jump
+        reason = (self._forced.popleft() if self._forced else "") or jump
         if reason and reason not in _OF_THE_STREAM:
             self._segmenter.reset()
         elif self._frames_to_shift:
