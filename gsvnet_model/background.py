@@ -185,7 +185,9 @@ class BackgroundKeyframe:
             started = time.perf_counter()
             state: StreamState | None = begin()
             while state is not None:
-                # Before the stream may take it, with what it has cost.
+                # Not under the lock: the stream would wait for the device as well. And counted
+                # before the stream may take the state, which then knows what it has cost.
+                _finish(self._model)
                 self.milliseconds += 1e3 * (time.perf_counter() - started)
                 started = time.perf_counter()
                 state = self._go_on(state)
@@ -209,8 +211,6 @@ class BackgroundKeyframe:
 
     def _go_on(self, state: StreamState) -> StreamState | None:
         """Return the state one frame later; None if there is no later frame or no use for it."""
-        # Not under the lock: the stream would wait for the device as well.
-        _finish(self._model)
         with self._lock:
             if self._cancelled:
                 return None

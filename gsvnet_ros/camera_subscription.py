@@ -130,16 +130,17 @@ class CameraSubscription:
     def _guess(self) -> str:
         """Return why no frame comes, as far as the graph tells."""
         wanted = f"sensor_msgs/msg/{self._images.msg_type.__name__}"
-        publishers = self._node.get_publishers_info_by_topic(self.image_topic)
-        types = sorted({publisher.topic_type for publisher in publishers})
-        if wanted in types:
+        topics = self._node.get_topic_names_and_types()
+        if self._node.count_publishers(self.image_topic):
+            # The wanted type is there in any case, for this subscription.
+            types = [kind for kind in dict(topics).get(self.image_topic, []) if kind != wanted]
+            if types:
+                return f"it is a topic of {types[0]}, expected {wanted} (see image_transport)"
             return f"it has a publisher, which sends nothing, or whose images are lost {LOSS_CURE}"
-        if types:
-            return f"it is a topic of {', '.join(types)}, expected {wanted} (see image_transport)"
         own = f"{self._node.get_fully_qualified_name()}/"
         others = [
             name
-            for name, kinds in self._node.get_topic_names_and_types()
+            for name, kinds in topics
             if wanted in kinds and not name.startswith(own) and self._node.count_publishers(name)
         ]
         if self._images.msg_type is CompressedImage:  # the remapping is of the raw topic

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable
-
-from rclpy.utilities import remove_ros_args
 
 
 def check_node_arguments(
@@ -30,4 +29,18 @@ def check_node_arguments(
         epilog="\n".join(["parameters:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.parse_args(remove_ros_args()[1:])
+    parser.parse_args(_own_arguments(sys.argv[1:]))
+
+
+def _own_arguments(given: list[str]) -> list[str]:
+    """Return what is not for ROS: outside of `--ros-args ... --`, and no old-style remapping.
+
+    rclpy's own function would read the parameter files, which a pipe allows only once.
+    """
+    own, is_ros = [], False
+    for argument in given:
+        if argument in ("--ros-args", "--"):
+            is_ros = argument == "--ros-args"
+        elif argument and not is_ros and ":=" not in argument:
+            own.append(argument)
+    return own

@@ -44,6 +44,7 @@ class NodeParameters:
         self._check = check
         self._apply = apply
         self._database = ""
+        self._qos_overrides: list[str] = []
         self.settings = make_settings(self._given_values())
         for spec in SPECS:
             value = setting_values(self.settings)[spec.name]
@@ -73,6 +74,15 @@ class NodeParameters:
         self._database = database
         self._node.set_parameters([Parameter(DATABASE_PARAMETER, value=database)])
 
+    def warn_of_unused_overrides(self) -> None:
+        """Tell which QoS overrides no subscription has taken up; once all are there."""
+        for name in self._qos_overrides:
+            if not self._node.has_parameter(name):
+                self._node.get_logger().warning(
+                    f"{name} is of no subscription; with frames.policy at 'all' they are called "
+                    "subscription_all, and frames.queue is their depth"
+                )
+
     def _given_values(self) -> dict[str, object]:
         """Take the overrides back off the node and return those of the table."""
         given: dict[str, object] = {}
@@ -85,6 +95,7 @@ class NodeParameters:
                 continue
             # rclpy declares these again with the subscription, then read-only.
             if name.startswith(_QOS):
+                self._qos_overrides.append(name)
                 continue
             if name == DATABASE_PARAMETER:  # in a file that `ros2 param dump` wrote
                 continue

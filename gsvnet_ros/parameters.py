@@ -420,7 +420,8 @@ while the node is unconfigured, refused with the reason otherwise (`ros2 lifecyc
 accepted for a double; several parameters set together are checked as a whole (`ros2 param
 load` sets them one by one, in the order of its file). Beside these the node writes
 `classes.database` (names and colours of the published classes, JSON), and every image
-subscription has its `qos_overrides`.
+subscription has its `qos_overrides` (those of `subscription`, and with `frames.policy` at `all`
+those of `subscription_all`, whose depth is `frames.queue`).
 """
 
 

@@ -222,6 +222,7 @@ class SegmentationNode(LifecycleNode):
             self._subscriptions_of_cameras.append(subscription)
             subscription.paused = not self._enabled
             self.get_logger().info(f"serving {subscription.image_topic}")
+        self._parameters_of_node.warn_of_unused_overrides()
 
     def _stop_serving(self) -> None:
         for subscription in self._subscriptions_of_cameras:
@@ -356,13 +357,13 @@ def _warm_up(model: SegmentationModel) -> None:
 
 def main() -> int:
     """Run the node until SIGINT or SIGTERM; return the exit code."""
+    parameters = [(spec.name, spec.default, spec.description) for spec in SPECS]
+    check_node_arguments(
+        "segmentation_node", "Labels and confidences for the images of cameras.", parameters
+    )
     # rclpy's own handlers end the spin; Python's would raise wherever it happens to be.
     signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        parameters = [(spec.name, spec.default, spec.description) for spec in SPECS]
-        check_node_arguments(
-            "segmentation_node", "Labels and confidences for the images of cameras.", parameters
-        )
         rclpy.init()
         node = SegmentationNode()
     # Whatever is wrong at start is told in one line; there is nothing to clean up yet.

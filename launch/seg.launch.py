@@ -86,7 +86,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if not Path(given["params_file"]).is_file():
         raise ValueError(f"params_file: expected a file, found none at {given['params_file']}")
     image = given.get("image", "image")
-    namespace = given.get("namespace", "").strip("/")
+    namespace = given.get("namespace", "").rstrip("/")
     camera_info = given.get("camera_info", str(PurePosixPath(image).with_name("camera_info")))
     parameters: dict[str, str | bool] = {
         parameter: given[argument]
@@ -123,7 +123,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         # Launch would end here, and leave the node that it has started alone.
         actions.append(LogInfo(msg="rviz2 is not installed: the node runs without it"))
     elif shows_rviz:
-        root = f"/{namespace}" if namespace else ""
+        root = f"/{namespace.lstrip('/')}" if namespace else ""
         actions.append(
             Node(
                 package="rviz2",

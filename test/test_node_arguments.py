@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from gsvnet_ros import camera, recorder, segmentation_node
+from gsvnet_ros.node_arguments import check_node_arguments
 from gsvnet_ros.parameters import SPECS
 
 
@@ -33,3 +34,18 @@ def test_help_names_every_parameter_with_its_default(
     told = capsys.readouterr().out
     for spec in SPECS:
         assert f"{spec.name} (default: {spec.default!r})\n      {spec.description}" in told
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--ros-args", "-p", "a:=1", "-r", "__node:=b", "--log-level", "warn"],
+        ["--ros-args", "--params-file", "/nowhere.yaml", "--"],
+        ["--", "--ros-args", "--enclave", "/e"],
+        ["__ns:=/old", ""],
+        [],
+    ],
+)
+def test_ros_arguments_are_left_to_ros(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["node", *given])
+    check_node_arguments("node", "A node.", [])

@@ -449,7 +449,10 @@ def test_a_wrong_qos_override_leaves_the_node_inactive_with_the_reason(
 
 
 def test_cameras_can_be_swapped_by_remapping(ros: None, tmp_path: Path, weights_path: Path) -> None:
-    arguments = ros_arguments({"model.weights": str(weights_path), "cameras": ["left", "right"]})
+    unused = "qos_overrides./swapped/left/image.subscription_all.depth"
+    arguments = ros_arguments(
+        {"model.weights": str(weights_path), "cameras": ["left", "right"], unused: 5}
+    )
     for topic in ("image", "camera_info"):
         arguments += ["-r", f"left/{topic}:=/swapped/right/{topic}"]
         arguments += ["-r", f"right/{topic}:=/swapped/left/{topic}"]
@@ -463,6 +466,10 @@ def test_cameras_can_be_swapped_by_remapping(ros: None, tmp_path: Path, weights_
             line.rpartition(" ")[2] for line in log.read_text().splitlines() if "serving" in line
         )
         assert (first, second) == ("/swapped/right/image", "/swapped/left/image")
+        # The silent one is told, not the one that its name is mapped to.
+        peer.node.create_publisher(Image, "/swapped/left/image", 1)
+        peer.wait(lambda: "no frame on /swapped/right/image: nobody" in log.read_text(), START_S)
+        assert f"{unused} is of no subscription" in log.read_text()
     finally:
         peer.close()
         assert process.stop() == 0, process.log_tail()
@@ -506,7 +513,7 @@ def test_a_lifecycle_manager_can_shut_the_node_down(
         assert camera.change_state("shutdown")
         assert camera.state() == "finalized"
         camera.wait(lambda: camera.node.count_publishers("/shut/segmentation/mask") == 0)
-        assert camera.images.get_subscription_count() == 0
+        camera.wait(lambda: camera.images.get_subscription_count() == 0)
     finally:
         camera.close()
         assert process.stop() == 0, process.log_tail()

@@ -221,8 +221,9 @@ class _Learned:
 def _digest(video: Video) -> str:
     """Return what tells a video from others of its name."""
     found = hashlib.sha256()
-    for image, _ in video:
+    for image, labels in video:
         found.update(image.tobytes())
+        found.update(b"" if labels is None else labels.tobytes())
     return found.hexdigest()[:12]
 
 

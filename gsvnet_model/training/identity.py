@@ -35,6 +35,11 @@ def check_identity(folder: object, found: object, wanted: str) -> None:
     Raises:
         ValueError: if it is of another one.
     """
+    if found is None:
+        raise ValueError(
+            f"{folder}: holds a training of a version that did not note what it was of; choose "
+            "another folder"
+        )
     if found != wanted:
         raise ValueError(
             f"{folder}: holds a training of another recipe, or from other weights; go on with "

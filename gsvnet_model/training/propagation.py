@@ -18,12 +18,13 @@ from gsvnet_model.model import ModelInfo
 from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.propagation.flow import FlowLight
 from gsvnet_model.training.class_weights import class_weights
-from gsvnet_model.training.identity import identity_of
+from gsvnet_model.training.identity import check_identity, identity_of
 from gsvnet_model.training.learner import Learner
 from gsvnet_model.training.propagation_clips import draw_clips, render_clips
 from gsvnet_model.training.propagation_losses import clip_losses, flow_losses
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.training.propagation_validation import validate
+from gsvnet_model.training.run import Run
 
 _MAX_NORM = 5.0
 """Of the gradient; a recursion over frames that were tracked badly can blow it up."""
@@ -60,6 +61,10 @@ def train_propagation(
 
     See: paper Sec. 4.1 (training).
     """
+    identity = propagation_identity(recipe, keyframe_network, info, start_from)
+    earlier = Run(output).load()
+    if earlier is not None:  # before clips are rendered in vain
+        check_identity(output, earlier.get("identity"), identity)
     keyframe_network = keyframe_network.to(device).eval()
     clips, held_out = render_clips(
         recipe, keyframe_network, recipe.described(info), data, clip_folder or output, device
@@ -93,7 +98,7 @@ def train_propagation(
         recipe.average_decay,
         recipe.total_iterations,
         validated,
-        propagation_identity(recipe, keyframe_network, info, start_from),
+        identity,
     )
     for iteration in learner:
         _set_learning_rates(optimiser, recipe, iteration)
