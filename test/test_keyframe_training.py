@@ -31,7 +31,7 @@ from gsvnet_model.training.keyframe import train_keyframe
 from gsvnet_model.training.keyframe_losses import keyframe_loss, soft_jaccard_loss
 from gsvnet_model.training.keyframe_recipe import KeyframeRecipe, Phase
 from gsvnet_model.training.recipe import read_parts, read_recipe
-from gsvnet_model.training.run import Run, WeightAverage
+from gsvnet_model.training.run import WeightAverage, read_log
 from gsvnet_model.training.start import take_over
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -86,7 +86,7 @@ def test_the_loss_falls(
 ) -> None:
     monkeypatch.setattr(learner, "_SAVE_EVERY", 6)
     train_keyframe(recipe(48), INFO, training_folder, tmp_path, torch.device("cpu"))
-    losses = [line["loss"] for line in Run(tmp_path).read_log()]
+    losses = [line["loss"] for line in read_log(tmp_path)]
     assert losses[-1] < 0.8 * losses[0]
     assert (tmp_path / "curves.png").exists()
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterType
 from ros_process import START_S, CameraPeer, Peer, image_message, pixels_of, scene
 from sensor_msgs.msg import Image
@@ -107,6 +108,20 @@ def test_policies_are_exchanged_live_and_refused_with_the_reason(camera: CameraP
     assert (status["policy"], status["keyframe_age"]) == ("fixed", "1")
 
 
+def drawn(
+    camera: CameraPeer, peer: Peer, pictures: list[Any]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, dict[str, str]]:
+    """Return the labels of scene 5, what is drawn of them and their status.
+
+    Nothing is drawn while the node does not know of the listener.
+    """
+    pictures.clear()
+    mask, _, status = camera.exchange(image_message(scene(5)))
+    peer.spin(0.2)
+    picture = pixels_of(pictures[-1], channels=3) if pictures else None
+    return pixels_of(mask), picture, status
+
+
 def test_alpha_takes_effect_on_the_next_frame_and_may_be_an_integer(camera: CameraPeer) -> None:
     peer = Peer()
     overlays = peer.listen(Image, "/segmentation/overlay")
@@ -116,14 +131,12 @@ def test_alpha_takes_effect_on_the_next_frame_and_may_be_an_integer(camera: Came
             assert camera.get("overlay.alpha") == float(alpha)
 
             def came(alpha: float = alpha) -> bool:
-                overlays.clear()
                 camera.reset()
-                mask, _, _ = camera.exchange(image_message(scene(5)))
-                peer.spin(0.2)
-                if not overlays:
+                labels, picture, _ = drawn(camera, peer, overlays)
+                if picture is None:
                     return False
-                expected = overlay(scene(5), pixels_of(mask), CAMVID.palette_array(), alpha)
-                np.testing.assert_array_equal(pixels_of(overlays[-1], channels=3), expected)
+                expected = overlay(scene(5), labels, CAMVID.palette_array(), alpha)
+                np.testing.assert_array_equal(picture, expected)
                 return True
 
             peer.wait(came)
@@ -137,18 +150,16 @@ def test_overlay_marks_keyframes(camera: CameraPeer) -> None:
     overlays = peer.listen(Image, "/segmentation/overlay")
 
     def came(is_keyframe: bool) -> bool:
-        overlays.clear()
         if is_keyframe:
             camera.reset()
-        mask, _, status = camera.exchange(image_message(scene(5)))
-        peer.spin(0.2)
-        if not overlays:
+        labels, picture, status = drawn(camera, peer, overlays)
+        if picture is None:
             return False
         assert status["is_keyframe"] == str(is_keyframe).lower()
-        expected = overlay(scene(5), pixels_of(mask), CAMVID.palette_array())
+        expected = overlay(scene(5), labels, CAMVID.palette_array())
         if is_keyframe:
             mark_keyframe(expected)
-        np.testing.assert_array_equal(pixels_of(overlays[-1], channels=3), expected)
+        np.testing.assert_array_equal(picture, expected)
         return True
 
     try:
@@ -378,22 +389,17 @@ def test_the_legend_changes_live(camera: CameraPeer) -> None:
     peer = Peer()
     colors = peer.listen(Image, "/segmentation/color")
 
-    def differs_from(expected: Any) -> bool | None:
-        colors.clear()
+    def is_plain() -> bool | None:
         camera.reset()
-        mask, _, _ = camera.exchange(image_message(scene(5)))
-        peer.spin(0.2)
-        if not colors:
+        labels, picture, _ = drawn(camera, peer, colors)
+        if picture is None:
             return None
-        return not np.array_equal(pixels_of(colors[-1], channels=3), expected(pixels_of(mask)))
-
-    def plain(labels: Any) -> Any:
-        return colorize(labels, CAMVID.palette_array())
+        return np.array_equal(picture, colorize(labels, CAMVID.palette_array()))
 
     try:
-        peer.wait(lambda: differs_from(plain) is False)
+        peer.wait(is_plain)
         assert camera.set(overlay__legend=True).successful
-        peer.wait(lambda: differs_from(plain))
+        peer.wait(lambda: is_plain() is False)
     finally:
         peer.close()
         assert camera.set(overlay__legend=False).successful

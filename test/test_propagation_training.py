@@ -31,7 +31,7 @@ from gsvnet_model.training.propagation_clips import ClipBatch, load_clips
 from gsvnet_model.training.propagation_losses import clip_losses
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.training.recipe import read_parts, read_recipe
-from gsvnet_model.training.run import Run, WeightAverage
+from gsvnet_model.training.run import WeightAverage, read_log
 from gsvnet_model.training.snippets import render_snippets
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -106,7 +106,7 @@ def test_both_losses_fall(
     monkeypatch.setattr(learner, "_SAVE_EVERY", 10)
     chosen = recipe(still_clips=2, drive_clips=1, flow_iterations=20, iterations=20)
     train(chosen, keyframe, training_folder, tmp_path)
-    lines = Run(tmp_path).read_log()
+    lines = read_log(tmp_path)
     flow = [line["flow_loss"] for line in lines if "segmentation_loss" not in line]
     together = [line for line in lines if "segmentation_loss" in line]
     assert flow[-1] < flow[0]

@@ -22,6 +22,7 @@ from gsvnet_model.training.keyframe_batches import Drives, Stills, batches
 from gsvnet_model.training.keyframe_losses import keyframe_loss
 from gsvnet_model.training.keyframe_recipe import KeyframeRecipe
 from gsvnet_model.training.learner import Learner
+from gsvnet_model.training.run import Run
 from gsvnet_model.training.start import take_over
 
 
@@ -62,6 +63,7 @@ def train_keyframe(
             f"expected a teacher exactly where the recipe distils, got distillation "
             f"{recipe.distillation} and {'no' if teacher is None else 'a'} teacher"
         )
+    run = Run(output, identity_of(recipe, start_from, teacher))
     torch.manual_seed(recipe.seed)
     if device.type == "cpu":
         keep_freed_memory()
@@ -73,13 +75,12 @@ def train_keyframe(
         teacher = teacher.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     optimiser = _optimiser(network, recipe)
     learner = Learner(
-        output,
+        run,
         network,
         optimiser,
         recipe.average_decay,
         recipe.iterations,
         lambda average: {"validation_miou": _validate(recipe, info, average, data, device)},
-        identity_of(recipe, start_from, teacher),
     )
     stills = Stills(data)
     drives = Drives(drive_folder or output, recipe.drive_pool, stills.size)

@@ -6,14 +6,12 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from gsvnet_model.training.identity import check_identity
 from gsvnet_model.training.run import Run, WeightAverage
 
 _SAVE_EVERY = 100
@@ -24,42 +22,35 @@ class Learner:
     """A network that learns; goes on where an earlier run in the folder was cut.
 
     Args:
-        folder: of the run.
+        run: the run.
         network: what learns, on its device.
         optimiser: of its parameters; the caller sets the learning rate.
         average_decay: of the weight average that is validated and kept.
         iterations: steps in all.
         validate: figures of the averaged weights, for the log.
-        identity: of the run; see `identity_of`.
 
     Attributes:
         start: the iteration to go on with, 0 for a new run.
-
-    Raises:
-        ValueError: if the folder holds another run.
     """
 
     def __init__(
         self,
-        folder: Path,
+        run: Run,
         network: nn.Module,
         optimiser: torch.optim.Optimizer,
         average_decay: float,
         iterations: int,
         validate: Callable[[Mapping[str, Tensor]], Mapping[str, float]],
-        identity: str,
     ) -> None:
-        self._run = Run(folder)
+        self._run = run
         self._network = network
         self._optimiser = optimiser
         self._average = WeightAverage(network, average_decay)
         self._iterations = iterations
         self._validate = validate
-        self._identity = identity
         self.start = 0
-        checkpoint = self._run.load()
+        checkpoint = run.checkpoint
         if checkpoint is not None:
-            check_identity(folder, checkpoint.get("identity"), identity)
             network.load_state_dict(checkpoint["network"])
             optimiser.load_state_dict(checkpoint["optimiser"])
             for name, value in checkpoint["average"].items():
@@ -109,7 +100,6 @@ class Learner:
         self._progress.set_postfix({key: f"{value:.3f}" for key, value in figures.items()})
         self._run.save(
             {
-                "identity": self._identity,
                 "iteration": self._done,
                 "network": self._network.state_dict(),
                 "average": self._average.state,

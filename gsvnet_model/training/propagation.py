@@ -18,7 +18,7 @@ from gsvnet_model.model import ModelInfo
 from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.propagation.flow import FlowLight
 from gsvnet_model.training.class_weights import class_weights
-from gsvnet_model.training.identity import check_identity, identity_of
+from gsvnet_model.training.identity import identity_of
 from gsvnet_model.training.learner import Learner
 from gsvnet_model.training.propagation_clips import draw_clips, render_clips
 from gsvnet_model.training.propagation_losses import clip_losses, flow_losses
@@ -61,10 +61,8 @@ def train_propagation(
 
     See: paper Sec. 4.1 (training).
     """
-    identity = propagation_identity(recipe, keyframe_network, info, start_from)
-    earlier = Run(output).load()
-    if earlier is not None:  # before clips are rendered in vain
-        check_identity(output, earlier.get("identity"), identity)
+    # Before clips are rendered, lest it be in vain.
+    run = Run(output, propagation_identity(recipe, keyframe_network, info, start_from))
     keyframe_network = keyframe_network.to(device).eval()
     clips, held_out = render_clips(
         recipe, keyframe_network, recipe.described(info), data, clip_folder or output, device
@@ -92,13 +90,12 @@ def train_propagation(
         return validate(followed, held_out, normalisation, recipe, device)
 
     learner = Learner(
-        output,
+        run,
         network,
         optimiser,
         recipe.average_decay,
         recipe.total_iterations,
         validated,
-        identity,
     )
     for iteration in learner:
         _set_learning_rates(optimiser, recipe, iteration)

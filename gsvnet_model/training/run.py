@@ -11,52 +11,61 @@ from typing import Any
 
 import torch
 
+from gsvnet_model.training.identity import check_identity
+
+_LOG = "log.jsonl"
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    """Return the lines of a run's log; a resumed run repeats no iteration (the last one wins)."""
+    log = folder / _LOG
+    if not log.exists():
+        return []
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line]
+    return [line for _, line in sorted({line["iteration"]: line for line in lines}.items())]
+
 
 class Run:
     """The folder of one training run.
 
     Args:
         folder: created if missing. Holds checkpoint.pt, log.jsonl and curves.png.
+        identity: of the training; see `identity_of`.
+
+    Attributes:
+        checkpoint: what the run goes on from; None for a new one.
+
+    Raises:
+        ValueError: if the folder holds another training.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, identity: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._checkpoint = folder / "checkpoint.pt"
-        self._log = folder / "log.jsonl"
-
-    def load(self) -> dict[str, Any] | None:
-        """Return the newest checkpoint, or None when the run has none yet."""
-        if not self._checkpoint.exists():
-            return None
-        checkpoint: dict[str, Any] = torch.load(
-            self._checkpoint, map_location="cpu", weights_only=True
-        )
-        return checkpoint
+        self._identity = identity
+        self._file = folder / "checkpoint.pt"
+        self.checkpoint: dict[str, Any] | None = None
+        if self._file.exists():
+            found = torch.load(self._file, map_location="cpu", weights_only=True)
+            check_identity(folder, found.get("identity"), identity)
+            self.checkpoint = found
 
     def save(self, checkpoint: Mapping[str, Any]) -> None:
         """Replace the checkpoint. A cut in the middle leaves the old one intact."""
-        partial = self._checkpoint.with_suffix(".partial")
-        torch.save(dict(checkpoint), partial)
-        os.replace(partial, self._checkpoint)
+        partial = self._file.with_suffix(".partial")
+        torch.save({**checkpoint, "identity": self._identity}, partial)
+        os.replace(partial, self._file)
 
     def log(self, **values: float) -> None:
         """Append one line of figures to the log."""
-        with self._log.open("a") as file:
+        with (self.folder / _LOG).open("a") as file:
             file.write(json.dumps(values) + "\n")
-
-    def read_log(self) -> list[dict[str, float]]:
-        """Return the lines of the log; a resumed run repeats no iteration (the last one wins)."""
-        if not self._log.exists():
-            return []
-        lines = [json.loads(line) for line in self._log.read_text().splitlines() if line]
-        return [line for _, line in sorted({line["iteration"]: line for line in lines}.items())]
 
     def plot(self) -> None:
         """Draw every logged figure over the iterations into curves.png."""
         from matplotlib.figure import Figure
 
-        lines = self.read_log()
+        lines = read_log(self.folder)
         names = sorted({name for line in lines for name in line} - {"iteration"})
         if not names:
             return
