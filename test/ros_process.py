@@ -162,6 +162,20 @@ class Peer:
         self.wait(self._parameters.services_are_ready, START_S)
         return self._answer(self._parameters.set_parameters_atomically(parameters)).result
 
+    def meet(self) -> None:
+        """Ask a node that has just started until it answers.
+
+        What it answers before it has found the one who asks is lost.
+        """
+        self.wait(self._parameters.services_are_ready, START_S)
+
+        def answers() -> bool:
+            future = self._parameters.get_parameters(["autostart"])
+            self.spin(1.0)
+            return bool(future.done())
+
+        self.wait(answers, START_S)
+
     def get(self, name: str) -> Any:
         """Return the value of a parameter."""
         self.wait(self._parameters.services_are_ready, START_S)

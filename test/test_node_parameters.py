@@ -62,6 +62,7 @@ def test_dumped_parameters_start_a_node_like_the_one_dumped(
         served = "serving /dumped/image"
         peer.wait(lambda: process.exit_code is not None or served in process.log_tail(), START_S)
         assert process.exit_code is None, process.log_tail()
+        peer.meet()
         for spec in SPECS:
             assert peer.get(spec.name) == camera.get(spec.name), spec.name
     finally:
@@ -366,8 +367,8 @@ def test_how_much_keyframes_keep_and_what_a_gap_is_change_live(camera: CameraPee
 def test_the_latency_budget_changes_live(camera: CameraPeer) -> None:
     def message() -> str:
         camera.diagnostics.clear()
-        camera.exchange(image_message(scene(0)))
-        camera.wait(lambda: camera.diagnostics)
+        # Frames all the while: a camera that was silent for a second is told as that.
+        camera.wait(lambda: camera.exchange(image_message(scene(0))) and camera.diagnostics)
         texts = [
             str(status.message)
             for array in camera.diagnostics
