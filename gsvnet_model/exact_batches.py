@@ -87,6 +87,7 @@ def _split(output: PropagationOutput) -> list[PropagationOutput]:
             logits=part(output.logits, index),
             flow=part(output.flow, index),
             warped_logits=part(output.warped_logits, index),
+            warped_labels=part(output.warped_labels, index),
             warped_previous=part(output.warped_previous, index),
             intra_logits=None if output.intra_logits is None else part(output.intra_logits, index),
             edge=None if output.edge is None else part(output.edge, index),

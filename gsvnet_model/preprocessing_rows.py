@@ -10,6 +10,53 @@ from gsvnet_model.compiled_rows import compiled, narrowed
 
 
 @compiled
+def average_rows(
+    pixels: NDArray[np.uint8],
+    row_step: np.uint64,
+    row_edges: NDArray[np.uint64],
+    column_edges: NDArray[np.uint64],
+    out: NDArray[np.uint8],
+    start: int,
+    stop: int,
+) -> None:
+    """Fill rows `start` to `stop - 1` of `out` with means over blocks of whole pixels.
+
+    Args:
+        pixels: the image's memory; row y begins at y * row_step.
+        row_step: bytes from one row to the next.
+        row_edges: (h + 1,) first image row of each block, and the end of the last; ascending.
+        column_edges: (w + 1,) likewise of the columns.
+        out: (h, w, 3), written; rounded, of two to the even one.
+        start: first row to fill.
+        stop: one past the last row to fill.
+    """
+    one, channels = np.uint64(1), np.uint64(3)
+    width = np.uint64(out.shape[1])
+    num_values = channels * column_edges[width]
+    sums = np.empty(num_values, np.uint32)
+    for y in range(np.uint64(start), np.uint64(stop)):
+        for i in range(num_values):
+            sums[i] = 0
+        for row in range(row_edges[y], row_edges[y + one]):
+            first = row * row_step
+            for i in range(num_values):
+                sums[i] += pixels[first + i]
+        num_rows = row_edges[y + one] - row_edges[y]
+        for x in range(width):
+            red, green, blue = np.uint32(0), np.uint32(0), np.uint32(0)
+            for column in range(column_edges[x], column_edges[x + one]):
+                first = channels * column
+                red += sums[first]
+                green += sums[first + one]
+                blue += sums[first + np.uint64(2)]
+            num_pixels = num_rows * (column_edges[x + one] - column_edges[x])
+            share = np.float32(1) / np.float32(num_pixels)
+            out[y, x, 0] = np.uint8(np.rint(np.float32(red) * share))
+            out[y, x, 1] = np.uint8(np.rint(np.float32(green) * share))
+            out[y, x, 2] = np.uint8(np.rint(np.float32(blue) * share))
+
+
+@compiled
 def normalise_rows(
     pixels: NDArray[np.uint8],
     row_step: np.uint64,

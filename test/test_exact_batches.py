@@ -22,7 +22,8 @@ class Propagation:
         self.batches.append(len(logits))
         result = logits + 1 + 1e-6 * (len(logits) == self.differing)
         flow = current[:, :2] - previous[:, :2]
-        return PropagationOutput(result, flow, logits, previous, None, None, current)
+        labels = result.argmax(1)
+        return PropagationOutput(result, flow, logits, labels, previous, None, None, current)
 
 
 def streams(count: int) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:

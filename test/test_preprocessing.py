@@ -46,6 +46,24 @@ def test_centred_filter_averages_around_the_cells_of_strided_maps(
             assert np.abs(grid[row, column] - covered.mean((0, 1))).max() <= 0.51
 
 
+def test_centred_filter_takes_any_view_and_shares_large_images_between_threads() -> None:
+    image = RNG.integers(0, 256, (721, 1283, 3), dtype=np.uint8)
+    assert image.shape[0] * image.shape[1] > preprocessing._AVERAGED_PIXELS_PER_THREAD
+    expected = grid_image(image, 8, "centred")
+    padded = np.zeros((721, 1300, 3), np.uint8)
+    padded[:, 9:1292] = image
+    views = (
+        padded[:, 9:1292],
+        np.ascontiguousarray(image[::-1])[::-1],
+        np.ascontiguousarray(image[:, ::-1])[:, ::-1],
+        np.ascontiguousarray(image[..., ::-1])[..., ::-1],
+    )
+    for view in views:
+        assert np.array_equal(grid_image(view, 8, "centred"), expected)
+    # One thread gives the same; the last row of cells covers less.
+    assert np.array_equal(grid_image(image[:237], 8, "centred")[:-1], expected[:30])
+
+
 def test_centred_grid_is_that_of_the_logits() -> None:
     """Where the keyframe network sees the image at its own scale, nothing is resampled."""
     for side in range(64, 81):

@@ -1,7 +1,7 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
 """The parts of one propagation step, one by one."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -25,11 +25,6 @@ def seed() -> None:
 
 def uniform_flow(dx: float, dy: float, height: int, width: int) -> Tensor:
     return torch.tensor([dx, dy]).reshape(1, 2, 1, 1).expand(1, 2, height, width)
-
-
-def logits_of(labels: list[list[int]], num_classes: int = 6) -> Tensor:
-    one_hot = F.one_hot(torch.tensor(labels), num_classes)
-    return one_hot.permute(2, 0, 1)[None].float()
 
 
 class TestWarp:
@@ -221,36 +216,35 @@ class TestGuide:
         torch.testing.assert_close(network(features), expected)
 
 
+def edge_of(labels: list[list[int]], kind: Literal["binary", "sigmoid"] = "binary") -> Tensor:
+    return edge_map(torch.tensor([labels]), kind)[0, 0]
+
+
 class TestEdge:
     def test_marks_both_sides_of_a_boundary(self) -> None:
-        edge = edge_map(logits_of([[0, 0, 0, 0, 0, 0]] * 5), "binary")
+        edge = edge_of([[0, 0, 0, 0, 0, 0]] * 5)
         assert edge.sum() == 0
-        edge = edge_map(logits_of([[0, 0, 0, 2, 0, 0, 0]] * 5), "binary")
-        assert edge[0, 0, 2].tolist() == [0, 0, 1, 1, 1, 0, 0]
+        edge = edge_of([[0, 0, 0, 2, 0, 0, 0]] * 5)
+        assert edge[2].tolist() == [0, 0, 1, 1, 1, 0, 0]
 
     @pytest.mark.parametrize(("label", "is_edge"), [(0, 0.0), (3, 1.0)])
     def test_border_is_an_edge_unless_the_class_is_zero(self, label: int, is_edge: float) -> None:
-        edge = edge_map(logits_of([[label] * 6] * 5), "binary")[0, 0]
+        edge = edge_of([[label] * 6] * 5)
         assert edge[1:-1, 1:-1].sum() == 0
         border = torch.cat((edge[0], edge[-1], edge[:, 0], edge[:, -1]))
         assert (border == is_edge).all()
 
     def test_a_corner_of_three_classes_can_cancel(self) -> None:
         corner = [[3, 3, 5], [3, 4, 5], [3, 5, 5]]
-        assert edge_map(logits_of(corner), "binary")[0, 0, 1, 1] == 0
+        assert edge_of(corner)[1, 1] == 0
         corner[0][0] = 4
-        assert edge_map(logits_of(corner), "binary")[0, 0, 1, 1] == 1
+        assert edge_of(corner)[1, 1] == 1
 
     def test_sigmoid_is_the_paper_s(self) -> None:
         labels = [[0, 0, 0], [0, 0, 0], [0, 0, 1]]
-        edge = edge_map(logits_of(labels), "sigmoid")[0, 0]
+        edge = edge_of(labels, "sigmoid")
         response = torch.tensor([[0, 0, 0], [0, 1, 1], [0, 1, -8]])
         torch.testing.assert_close(edge, response.float().sigmoid())
-
-    def test_has_no_gradient(self) -> None:
-        logits = torch.randn(1, 6, 5, 6, requires_grad=True)
-        assert not edge_map(logits, "binary").requires_grad
-        assert not edge_map(logits, "sigmoid").requires_grad
 
 
 def parameters(module: nn.Module) -> int:

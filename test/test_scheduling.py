@@ -28,6 +28,7 @@ from gsvnet_model.scheduling import (
     moving_cells,
     observed_disagreement,
 )
+from gsvnet_model.scheduling.stillness import moving_cells_plainly
 
 MODEL = QualityModel(linear={"residual": 10.0}, root={"changed": 20.0}, cut={"residual": 1.0})
 
@@ -70,7 +71,6 @@ def _plain_signals(
         first, second = logits.topk(2, dim=1).values.unbind(1)
         return (first - second) / (1 + first - second)
 
-    assert output.intra_logits is not None
     _, _, height, width = state.shape
     alive = moving[:, 0].float()
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -79,9 +79,6 @@ def _plain_signals(
     inside &= (place_y > -0.5) & (place_y < height - 0.5)
     residual = (current - output.warped_previous).abs().mean(1)
     new, warped = output.logits.argmax(1), output.warped_logits.argmax(1)
-    intra = output.intra_logits
-    neighbour = torch.zeros_like(alive)
-    neighbour[..., 1:] = (new[..., 1:] != new[..., :-1]).float()
     shear = torch.zeros_like(alive)
     shear[..., 1:] = (output.flow[..., 1:] - output.flow[..., :-1]).abs().sum(1)
     fields = {
@@ -90,17 +87,10 @@ def _plain_signals(
         "outside": ~inside,
         "difference": (current - previous).abs().mean(1),
         "flow": output.flow.norm(dim=1) / width,
-        "disagreement": intra.argmax(1) != warped,
-        "contradiction": margin(intra) * (intra.argmax(1) != new),
-        "intra_weight": output.mixing[:, -1],
-        "null_weight": output.mixing[:, -2],
-        "mixing_spread": 1 - output.mixing.square().sum(1),
+        "shear": shear,
         "corrected": new != warped,
         "changed": new != state.argmax(1),
         "margin_drop": margin(state) - margin(output.logits),
-        "doubt": 1 - margin(output.logits),
-        "boundary": neighbour,
-        "shear": shear,
     }
     assert tuple(fields) == SIGNAL_NAMES
     return {name: field.float() * alive for name, field in fields.items()}
@@ -112,6 +102,16 @@ def test_a_change_moves_its_neighbours_and_nothing_else() -> None:
     changed[0, 1, 2, 3] += 0.5
     moving = moving_cells(changed, image)
     assert moving.sum() == 9 and moving[0, 0, 1:4, 2:5].all()
+
+
+@pytest.mark.parametrize("size", [(2, 2), (2, 9), (9, 2), (46, 61)])
+def test_compiled_stillness_is_the_plain_one(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    image = torch.randn(3, 3, *size)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        changed = image + 0.3 * (torch.rand(3, 1, *size) < 0.1) + torch.rand(3, 3, 1, 1)
+        changed = changed.contiguous(memory_format=layout)
+        assert torch.equal(moving_cells(changed, image), moving_cells_plainly(changed, image))
 
 
 def test_exposure_and_noise_are_no_motion_but_slow_changes_add_up() -> None:

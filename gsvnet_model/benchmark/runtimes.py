@@ -136,7 +136,7 @@ def _examples(workload: Workload, model: SegmentationModel) -> list[_Example]:
     keyframe, propagation, _ = workload.networks()
     inference = PropagationInference(propagation, precision)
     convolutions = _Convolutions(propagation)
-    edge = edge_map(state, "binary")
+    edge = edge_map(state.argmax(dim=1), "binary")
     rounded = image.to(precision)
     maps = tuple(
         values.to(precision, memory_format=torch.channels_last)

@@ -33,23 +33,7 @@ def label_laplacian(labels: Tensor) -> Tensor:
     return boxes - 9 * padded[:, 1:-1, 1:-1]
 
 
-def edge_map(logits: Tensor, kind: Literal["binary", "sigmoid"]) -> Tensor:
-    """Mark the class boundaries of a segmentation; see `edge_of_labels`.
-
-    Args:
-        logits: Logits (N, K, h, w), float.
-        kind: As there.
-
-    Returns:
-        Edge map (N, 1, h, w) in [0, 1], in the dtype of `logits`, without gradient.
-
-    Convention:
-        see `label_laplacian`; the map is aligned with the logits cell by cell.
-    """
-    return edge_of_labels(logits.argmax(dim=1), kind).to(logits.dtype)
-
-
-def edge_of_labels(labels: Tensor, kind: Literal["binary", "sigmoid"]) -> Tensor:
+def edge_map(labels: Tensor, kind: Literal["binary", "sigmoid"]) -> Tensor:
     """Mark the boundaries in a map of class indices.
 
     See: paper Sec. 3 (edge map). The paper takes the sigmoid of the Laplacian; the published

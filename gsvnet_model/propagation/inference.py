@@ -14,7 +14,7 @@ from gsvnet_model.checked_kernel import CheckedKernel
 from gsvnet_model.compiled_rows import fill_rows, numbers_of
 from gsvnet_model.folding import folded
 from gsvnet_model.packed_convolution import packed
-from gsvnet_model.propagation.edge import edge_of_labels
+from gsvnet_model.propagation.edge import edge_map
 from gsvnet_model.propagation.filtering import guided_filter
 from gsvnet_model.propagation.flow import flow_on_grid
 from gsvnet_model.propagation.guide import EPSILON
@@ -93,7 +93,7 @@ class PropagationInference:
         padded, warped_previous, labels = _warp(logits, previous, flow, radius)
         rows, columns = (slice(radius, radius + side) for side in logits.shape[-2:])
         warped_logits = padded[..., rows, columns]
-        edge = None if self.config.edge == "none" else edge_of_labels(labels, self.config.edge)
+        edge = None if self.config.edge == "none" else edge_map(labels, self.config.edge)
         intra_logits = None
         if self.intra is not None:
             cues = self.intra(images[0])
@@ -109,6 +109,7 @@ class PropagationInference:
             logits=mixed,
             flow=flow,
             warped_logits=warped_logits,
+            warped_labels=labels,
             warped_previous=warped_previous,
             intra_logits=intra_logits,
             edge=edge,

@@ -68,6 +68,7 @@ class PropagationOutput(NamedTuple):
         logits: The new logits (N, K, h, w): the state for the next step.
         flow: Flow (N, 2, h, w), (dx, dy) in pixels of the grid, current to previous.
         warped_logits: The previous logits, warped (N, K, h, w).
+        warped_labels: Its winning classes (N, h, w), int32.
         warped_previous: The previous image, warped (N, 3, h, w); not used by the network.
         intra_logits: Logits of the intra network (N, K, h, w), or None without it.
         edge: Edge map (N, 1, h, w), or None without it.
@@ -77,6 +78,7 @@ class PropagationOutput(NamedTuple):
     logits: Tensor
     flow: Tensor
     warped_logits: Tensor
+    warped_labels: Tensor
     warped_previous: Tensor
     intra_logits: Tensor | None
     edge: Tensor | None
@@ -132,15 +134,17 @@ class PropagationNetwork(nn.Module):
         warped_previous = warped[:, self.config.num_classes :]
         intra_logits = None if self.intra is None else self.intra(current)
         cues = [warped_logits if intra_logits is None else intra_logits]
+        warped_labels = warped_logits.argmax(dim=1).to(torch.int32)
         edge = None
         if self.config.edge != "none":
-            edge = edge_map(warped_logits, self.config.edge)
+            edge = edge_map(warped_labels, self.config.edge).to(warped_logits.dtype)
             cues.append(edge)
         mixing = self.guide(torch.cat(cues, dim=1))
         return PropagationOutput(
             logits=guided_filter(warped_logits, mixing, self.kernels(), intra_logits),
             flow=flow,
             warped_logits=warped_logits,
+            warped_labels=warped_labels,
             warped_previous=warped_previous,
             intra_logits=intra_logits,
             edge=edge,

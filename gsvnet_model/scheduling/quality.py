@@ -12,19 +12,6 @@ from numpy.typing import NDArray
 
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES
 
-FEATURES = (
-    "residual",
-    "large_residual",
-    "outside",
-    "difference",
-    "flow",
-    "shear",
-    "corrected",
-    "changed",
-    "margin_drop",
-)
-"""Signals that mean loss: added up since the keyframe, more of each is never a better label."""
-
 _AHEAD = np.arange(8.0)
 """Frames of motion to come that are counted on; most stops and speeds last longer."""
 _FORGETTING = 0.1
@@ -41,9 +28,9 @@ class QualityModel:
     cut * log(signal + 0.001) of that step alone are positive.
 
     Attributes:
-        linear: by name out of `FEATURES`, not negative; names left out weigh 0, as below.
+        linear: by name out of `SIGNAL_NAMES`, not negative; names left out weigh 0, as below.
         root: likewise.
-        cut: by name out of `FEATURES`.
+        cut: by name out of `SIGNAL_NAMES`.
         cut_bias: constant of that sum; the default weights never see a cut.
     """
 
@@ -55,9 +42,9 @@ class QualityModel:
     def __post_init__(self) -> None:
         """Check the weights."""
         for name in ("linear", "root", "cut"):
-            unknown = sorted(set(getattr(self, name)) - set(FEATURES))
+            unknown = sorted(set(getattr(self, name)) - set(SIGNAL_NAMES))
             if unknown:
-                raise ValueError(f"{name}: expected signals out of {FEATURES}, got {unknown}")
+                raise ValueError(f"{name}: expected signals out of {SIGNAL_NAMES}, got {unknown}")
         for name in ("linear", "root"):
             if any(not value >= 0 for value in getattr(self, name).values()):
                 raise ValueError(

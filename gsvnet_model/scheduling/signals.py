@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,36 +20,24 @@ SIGNAL_NAMES = (
     "outside",
     "difference",
     "flow",
-    "disagreement",
-    "contradiction",
-    "intra_weight",
-    "null_weight",
-    "mixing_spread",
+    "shear",
     "corrected",
     "changed",
     "margin_drop",
-    "doubt",
-    "boundary",
-    "shear",
 )
 """Means over the cells of the grid, of which still ones count 0, in the order of the vectors that
-`frame_signals` returns.
+`frame_signals` returns. They mean loss: added up since the keyframe, more of each is never a
+better label.
 
 residual: |current - warped previous image|, standard deviations; only where the point was inside.
 large_residual: share of cells where that is above a half.
 outside: share of cells whose point lay outside the previous image.
 difference: |current - previous image|, standard deviations, without any warp.
 flow: length of the flow, shares of the image's width.
-disagreement: share of cells that the intra network labels unlike the warped state.
-contradiction: margin of the intra network where it labels unlike the new state.
-intra_weight, null_weight: weight of these slots in the mixing.
-mixing_spread: 1 - sum of the squared mixing weights: 0 where one slot has all.
+shear: |flow - flow of the neighbour|, both directions added, cells.
 corrected: share of cells that the mixing labels unlike the warped state.
 changed: share of cells labelled unlike in the previous frame.
 margin_drop: how much the state's margin fell with this step.
-doubt: 1 - margin of the new state.
-boundary: share of cells labelled unlike their neighbour.
-shear: |flow - flow of the neighbour|, both directions added, cells.
 
 A margin is d / (1 + d), d the lead of the highest logit over the second.
 """
@@ -73,52 +63,47 @@ def frame_signals(
         moving: (N, 1, h, w) bool of `moving_cells`: cells that keep their labels say nothing.
 
     Returns:
-        (N, 16) in the order of `SIGNAL_NAMES`.
+        (N, 9) in the order of `SIGNAL_NAMES`.
     """
     batch, _, height, width = output.logits.shape
     row_step = max(1, -(-height * width // _MAX_CELLS))
-    intra = output.logits[:, :0] if output.intra_logits is None else output.intra_logits
     fields = (
         current,
         previous,
         output.warped_previous,
         output.flow,
         previous_logits,
-        output.warped_logits,
-        intra,
+        output.warped_labels[:, None],
         output.logits,
-        output.mixing,
+        moving,
     )
-    rows = _chosen_rows((*fields, moving), row_step)
+    if current.device.type == "cpu":
+        array_step = row_step
+        arrays = [field.contiguous().numpy() for field in fields]
+    else:
+        array_step = 1
+        arrays = _downloaded([field[:, :, ::row_step] for field in fields])
     sums = np.zeros((batch, len(SIGNAL_NAMES)))
     for item in range(batch):
-        image, before, warped, flow, old, carried, seen, new, mixing, alive = (
-            values[item] for values in rows
-        )
+        image, before, warped, flow, old, carried, new, alive = (array[item] for array in arrays)
         add_signal_rows(
             image,
             before,
             warped,
             flow,
             old,
-            carried,
-            seen,
+            carried[0].astype(np.int32, copy=False),
             new,
-            mixing,
-            alive[0] != 0,
+            alive[0].astype(np.bool_, copy=False),
             row_step,
+            array_step,
             sums[item],
         )
-    return np.asarray(sums / (rows[0].shape[2] * width))
+    return np.asarray(sums / (-(-height // row_step) * width))
 
 
-def _chosen_rows(fields: tuple[Tensor, ...], row_step: int) -> list[NDArray[np.float32]]:
-    """Return every `row_step`-th row of (N, C, h, w) fields, float32 on the CPU."""
-    chosen = [field[:, :, ::row_step].float() for field in fields]
-    if chosen[0].device.type == "cpu":
-        # In one layout, so that the loop is compiled once, for grids of any size.
-        return [field.contiguous().numpy() for field in chosen]
-    # In one transfer: each one waits for the device.
-    together = download(torch.cat(chosen, dim=1))
+def _downloaded(fields: Sequence[Tensor]) -> list[NDArray[np.float32]]:
+    """Return (N, C, r, w) fields of a GPU; in one transfer, since each one waits for it."""
+    together = download(torch.cat([field.float() for field in fields], dim=1))
     ends = np.cumsum([field.shape[1] for field in fields])
     return np.split(together, ends[:-1], axis=1)

@@ -8,9 +8,12 @@ did needs no repair.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from gsvnet_model.scheduling.stillness_rows import find_moving_cells
 
 _SAME = 0.1
 """Images that differ by less show the same, standard deviations: five grey levels, several times
@@ -21,13 +24,27 @@ def moving_cells(current: Tensor, reference: Tensor) -> Tensor:
     """Return where the image changed, in a cell or one of its eight neighbours.
 
     Args:
-        current: (N, 3, h, w) normalised grid image.
+        current: (N, 3, h, w) normalised grid image, float32, w at least 2.
         reference: the same of what the state was computed for; not the frame before, so that slow
             changes add up until they count.
 
     Returns:
         (N, 1, h, w) bool.
     """
+    if current.device.type != "cpu":
+        return moving_cells_plainly(current, reference)
+    batch, _, height, width = current.shape
+    moving = np.empty((batch, height, width), np.bool_)
+    now, before = (
+        image.permute(0, 2, 3, 1).reshape(batch, height, -1).contiguous().numpy()
+        for image in (current, reference)
+    )
+    find_moving_cells(now, before, _SAME, moving)
+    return torch.from_numpy(moving)[:, None]
+
+
+def moving_cells_plainly(current: Tensor, reference: Tensor) -> Tensor:
+    """Return the same map by map, on any device."""
     difference = current - reference
     # A camera that adapts its exposure is no motion.
     difference = difference - difference.mean((2, 3), keepdim=True)

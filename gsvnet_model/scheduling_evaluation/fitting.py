@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import image_tensor
 from gsvnet_model.scheduling.observed import observed_disagreement
-from gsvnet_model.scheduling.quality import FEATURES, QualityModel, log_signal
+from gsvnet_model.scheduling.quality import QualityModel, log_signal
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
 from gsvnet_model.scheduling.stillness import moving_cells
 from gsvnet_model.scheduling_evaluation.pair_table import PairTable, Video, disagreement
@@ -23,7 +23,6 @@ _LONG_AFTER = 40
 _REPLACED = 20.0
 """Percent of the cells that a cut labels anew at least; fewer are a motion of the same scene."""
 _TRIES = 50
-_CUT_COLUMNS = [SIGNAL_NAMES.index(name) for name in FEATURES]
 
 
 def summed_signals(table: PairTable) -> NDArray[np.float64]:
@@ -41,17 +40,12 @@ def real_pairs(table: PairTable) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return frame, distance
 
 
-def fit_quality(
-    tables: Sequence[PairTable],
-    cuts: NDArray[np.float64],
-    features: Sequence[str] = FEATURES,
-) -> QualityModel:
+def fit_quality(tables: Sequence[PairTable], cuts: NDArray[np.float64]) -> QualityModel:
     """Fit the estimate of disagreement and the test for cuts.
 
     Args:
         tables: of videos without cuts.
         cuts: (N, S) signals of steps across cuts.
-        features: signals to estimate the disagreement from.
 
     Returns:
         The model.
@@ -61,11 +55,10 @@ def fit_quality(
     """
     if not tables or not len(cuts):
         raise ValueError(f"expected tables and cuts, got {len(tables)} and {len(cuts)}")
-    columns = [SIGNAL_NAMES.index(name) for name in features]
     inputs, targets, weights, steps = [], [], [], []
     for table in tables:
         frame, distance = real_pairs(table)
-        sums = np.maximum(summed_signals(table)[frame, distance][:, columns], 0)
+        sums = np.maximum(summed_signals(table)[frame, distance], 0)
         inputs.append(np.concatenate((sums, np.sqrt(sums)), axis=1))
         targets.append(disagreement(table)[frame, distance])
         # Far more pairs are far apart than a stream ever lets them get.
@@ -74,14 +67,12 @@ def fit_quality(
         steps.append(step[step.any(axis=1)].astype(np.float64))
     values = _non_negative_fit(*(np.concatenate(part) for part in (inputs, targets, weights)))
     linear, root = np.split(values, 2)
-    cut, bias = _separate(np.concatenate(steps)[:, _CUT_COLUMNS], cuts[:, _CUT_COLUMNS])
-    return QualityModel(
-        _named(features, linear), _named(features, root), _named(FEATURES, cut), bias
-    )
+    cut, bias = _separate(np.concatenate(steps), cuts)
+    return QualityModel(_named(linear), _named(root), _named(cut), bias)
 
 
-def _named(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float]:
-    pairs = zip(names, values, strict=True)
+def _named(values: NDArray[np.float64]) -> dict[str, float]:
+    pairs = zip(SIGNAL_NAMES, values, strict=True)
     return {name: round(float(value), 4) for name, value in pairs if abs(value) > 5e-5}
 
 

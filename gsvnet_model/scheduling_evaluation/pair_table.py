@@ -70,9 +70,19 @@ class PairTable:
 
     @classmethod
     def load(cls, path: Path) -> PairTable:
-        """Read what `save` wrote."""
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: if the signals are not those of today.
+        """
         with np.load(path) as stored:
-            return cls(stored["agreement"], stored["truth"], stored["signals"])
+            table = cls(stored["agreement"], stored["truth"], stored["signals"])
+        if table.signals.shape[2] != len(SIGNAL_NAMES):
+            raise ValueError(
+                f"{path}: expected {len(SIGNAL_NAMES)} signals, got {table.signals.shape[2]}: "
+                "made by another version, so delete it to have it made anew"
+            )
+        return table
 
 
 def disagreement(table: PairTable) -> NDArray[np.float64]:
