@@ -11,10 +11,13 @@
 
 import os
 
-# Read by the OpenMP runtime when torch is first imported. Threads that spin while they wait for
-# one another stop the whole frame as soon as another process wants a core: on two loaded cores a
-# propagated frame took 1600 ms spinning and 10 ms sleeping.
+# Read by the OpenMP runtime when torch is first imported. Threads that sleep while they wait for
+# one another take as long to wake up as a small layer to compute; threads that spin for long stop
+# the whole frame as soon as another process wants a core. So they spin for a fraction of a
+# millisecond, not at all where there are more of them than cores, and there are no more of them
+# than cores that are free (see `free_cores`).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from gsvnet_model.checkpoint import load_model, save_model
 from gsvnet_model.classes import CAMVID, CITYSCAPES, IGNORE_INDEX, ClassTable

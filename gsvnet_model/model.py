@@ -20,6 +20,7 @@ from gsvnet_model.classes import ClassTable
 from gsvnet_model.cuda_graphs import CudaGraphs, ReplayedFunction
 from gsvnet_model.exact_batches import ExactBatches, Propagate
 from gsvnet_model.folding import folded
+from gsvnet_model.free_cores import on_free_cores
 from gsvnet_model.freed_memory import keep_freed_memory
 from gsvnet_model.preprocessing import (
     GridFilter,
@@ -232,6 +233,7 @@ class SegmentationModel:
             self._propagate = ReplayedFunction(self.plain_propagate, CudaGraphs(self.device, -1))
         self._batches = ExactBatches(self._propagate)
 
+    @on_free_cores
     @torch.inference_mode()
     def segment(self, image: Tensor) -> Tensor:
         """Label a keyframe.
@@ -265,6 +267,7 @@ class SegmentationModel:
         # As propagated states lie in memory, so that what is compiled for one serves the other.
         return state.contiguous()
 
+    @on_free_cores
     @torch.inference_mode()
     def propagate(self, logits: Tensor, current: Tensor, previous: Tensor) -> PropagationOutput:
         """Carry the state (1, K, h, w) from the previous frame to the current one.
@@ -279,6 +282,7 @@ class SegmentationModel:
         """
         return self._propagate(logits, current, previous)
 
+    @on_free_cores
     @torch.inference_mode()
     def propagate_streams(
         self,

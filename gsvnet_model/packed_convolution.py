@@ -17,17 +17,21 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 
 class PackedConvolution(nn.Module):
-    """A convolution with packed weights, followed by ReLU if wanted.
+    """A convolution with packed weights and the activation after it in the same pass.
 
     Args:
         conv: on the CPU, with zeros as padding; see `can_pack`.
-        relu: whether to replace negative values by 0 in the same pass.
+        activation: what follows; None for nothing.
     """
 
-    def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
+    def __init__(self, conv: nn.Conv2d, activation: nn.ReLU | nn.LeakyReLU | None) -> None:
         super().__init__()
         self.geometry = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self.activation = "relu" if relu else "none"
+        self.activation: tuple[str, list[float], str] = ("none", [], "")
+        if isinstance(activation, nn.ReLU):
+            self.activation = ("relu", [], "")
+        elif isinstance(activation, nn.LeakyReLU):
+            self.activation = ("leaky_relu", [activation.negative_slope], "")
         self.bias = None if conv.bias is None else conv.bias.detach()
         # Packed for maps of any size.
         self.weight = torch.ops.mkldnn._reorder_convolution_weight(
@@ -39,15 +43,16 @@ class PackedConvolution(nn.Module):
         return cast(
             Tensor,
             torch.ops.mkldnn._convolution_pointwise(
-                x, self.weight, self.bias, *self.geometry, self.activation, [], ""
+                x, self.weight, self.bias, *self.geometry, *self.activation
             ),
         )
 
 
 def packed(network: _Network) -> _Network:
-    """Pack the convolutions of a network in place, with the ReLU after them; results are the same.
+    """Pack the convolutions of a network in place, with the activations after them.
 
-    Where that cannot be done the network stays as it is.
+    The results are the same up to rounding: before an activation there is none any more. Where
+    packing cannot be done the network stays as it is.
 
     Args:
         network: on its device, in its precision, batch normalisation folded.
@@ -62,10 +67,11 @@ def packed(network: _Network) -> _Network:
         ]
         for (name, child), (next_name, following) in pairwise([*children, ("", None)]):
             if isinstance(child, nn.Conv2d) and can_pack(child):
-                relu = in_order and isinstance(following, nn.ReLU)
-                setattr(module, name, PackedConvolution(child, relu))
-                if relu:
+                activation = None
+                if in_order and isinstance(following, nn.ReLU | nn.LeakyReLU):
+                    activation = following
                     setattr(module, next_name, nn.Identity())
+                setattr(module, name, PackedConvolution(child, activation))
     return network
 
 

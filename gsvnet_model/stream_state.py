@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_model.carry_over import mixed_in, moved_on
+from gsvnet_model.free_cores import on_free_cores
 from gsvnet_model.labels import labels_and_confidence
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.preprocessing import GridImage, image_tensor
@@ -68,6 +69,7 @@ class PropagatedState:
     moved: bool
 
 
+@on_free_cores
 def keyframe_state(
     model: SegmentationModel,
     image: NDArray[np.uint8],
@@ -116,6 +118,7 @@ def _carried(
     return moved_on(before.logits, before.reference, before.flow, image.normalised)
 
 
+@on_free_cores
 def publish(
     model: SegmentationModel, logits: Tensor, size: tuple[int, int], quality: FrameQuality
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -147,6 +150,7 @@ def advanced(state: StreamState, propagated: PropagatedState, image: GridImage) 
     )
 
 
+@on_free_cores
 def propagate_states(
     model: SegmentationModel, states: Sequence[StreamState], images: Sequence[GridImage]
 ) -> list[PropagatedState]:

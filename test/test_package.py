@@ -222,19 +222,21 @@ def test_node_does_not_import_cv_bridge() -> None:
 
 
 @pytest.mark.parametrize("module", ["gsvnet_ros.segmentation_node", "gsvnet_model.cli"])
-def test_threads_sleep_while_they_wait(module: str) -> None:
-    """OpenMP reads the policy when torch is imported; where threads spin, a busy robot crawls."""
+def test_threads_wait_awake_for_a_moment_only(module: str) -> None:
+    """OpenMP reads how when torch is imported; where threads spin for long, a busy robot crawls."""
     watch = f"""
 import os, sys
-os.environ.pop("OMP_WAIT_POLICY", None)
+names = ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"]
+for name in names:
+    os.environ.pop(name, None)
 class Watch:
     def find_spec(self, name, path, target=None):
         if name == "torch":
-            print(os.environ.get("OMP_WAIT_POLICY"))
+            print([os.environ.get(name) for name in names])
 sys.meta_path.insert(0, Watch())
 import {module}
 """
-    assert python(watch) == "PASSIVE\n"
+    assert python(watch) == "['PASSIVE', '10000']\n"
 
 
 in_the_venv = pytest.mark.skipif(

@@ -101,6 +101,7 @@ def _run(options: argparse.Namespace) -> None:
             "weights": options.weights.name if options.weights else "shipped",
             "precision": options.precision,
             "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", ""),
+            "gomp_spincount": os.environ.get("GOMP_SPINCOUNT", ""),
             "opencv_threads": cv2.getNumThreads(),
             "runtimes": runtime_versions(options.runtimes),
         }

@@ -1,0 +1,155 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""As many threads for the networks as there are cores that nobody else uses.
+
+The threads of a convolution wait for each other at its end. Asleep, they take as long to wake up
+as a small layer to compute; awake, they are quick while each has a core of its own, and stop the
+frame where one has not. On two cores a 480x360 keyframe took 25 ms with two threads that wait
+awake, 38 with two that sleep and 40 with one; beside another busy process 115, 43 and 43. So
+threads wait awake, and there are no more of them than free cores.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
+
+import torch
+
+_Model = TypeVar("_Model", bound="_OnDevice")
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+_STAT = Path("/proc/stat")
+_MAPS = Path("/proc/self/maps")
+
+_PERIOD_S = 0.5
+"""From one look at the cores to the next: their clocks count hundredths of a second."""
+
+_ENOUGH = 0.65
+"""Share of a core that has to be free for one more thread."""
+
+
+class CoreTimes(NamedTuple):
+    """What the cores that this process may run on have done so far, seconds.
+
+    Attributes:
+        now: of a steady clock.
+        idle: sum over the cores.
+        own: in which they worked for this process.
+    """
+
+    now: float
+    idle: float
+    own: float
+
+
+def read_core_times() -> CoreTimes | None:
+    """Return the times of now; None where the system does not tell."""
+    try:
+        text = _STAT.read_text()
+        ours = os.sched_getaffinity(0)
+        second = os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):  # not on Linux
+        return None
+    idle = 0
+    for line in text.splitlines():
+        found = re.match(r"cpu(\d+) (.*)", line)
+        if found and int(found[1]) in ours:
+            # user, nice, system, idle, waiting for a disk, ...
+            fields = found[2].split()
+            idle += int(fields[3]) + int(fields[4])
+    return CoreTimes(time.monotonic(), idle / second, time.process_time())
+
+
+class FreeCores:
+    """The number of cores that other processes leave free.
+
+    Args:
+        read: gives the times of now.
+    """
+
+    def __init__(self, read: Callable[[], CoreTimes | None] = read_core_times) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._before = read()
+        self._count = os.cpu_count() or 1
+
+    def count(self) -> int:
+        """Return how many were free of late; at least 1."""
+        before = self._before
+        if before is None or time.monotonic() - before.now < _PERIOD_S:
+            return self._count
+        with self._lock:
+            if self._before is before:  # no other thread was first
+                self._before = times = self._read()
+                if times is not None and times.now > before.now:
+                    free = times.idle - before.idle + times.own - before.own
+                    free /= times.now - before.now
+                    self._count = max(1, int(free + 1 - _ENOUGH))
+        return self._count
+
+
+@functools.cache
+def _free_cores() -> FreeCores:
+    return FreeCores()
+
+
+class _OnDevice(Protocol):
+    @property
+    def device(self) -> torch.device: ...
+
+
+def on_free_cores(
+    function: Callable[Concatenate[_Model, _Parameters], _Result],
+) -> Callable[Concatenate[_Model, _Parameters], _Result]:
+    """Make a function of a model run with no more threads than free cores, if on the CPU.
+
+    How many there are at most is as ever for `torch.set_num_threads` to say. Only results in
+    float32 depend on it, in the last bits.
+    """
+
+    @functools.wraps(function)
+    def run(model: _Model, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        threads = torch.get_num_threads()
+        if threads == 1 or model.device.type != "cpu":
+            return function(model, *args, **kwargs)
+        free = min(threads, _free_cores().count())
+        if free == threads:
+            return function(model, *args, **kwargs)
+        _set_threads(free)
+        try:
+            return function(model, *args, **kwargs)
+        finally:
+            _set_threads(threads)
+
+    return run
+
+
+def _set_threads(count: int) -> None:
+    """Set the threads of what the calling thread computes."""
+    for set_threads in _setters():
+        set_threads(count)
+
+
+# Not torch.set_num_threads: what it sets in one thread, every new one begins with.
+@functools.cache
+def _setters() -> tuple[Callable[[int], object], ...]:
+    """Return `omp_set_num_threads` of the OpenMP runtimes that this process has loaded."""
+    try:
+        maps = _MAPS.read_text()
+    except OSError:
+        return ()
+    paths = sorted(set(re.findall(r"/\S*/lib(?:g|i)?omp\d?[-.]\S*so\S*", maps)))
+    setters = []
+    for path in paths:
+        set_threads = ctypes.CDLL(path).omp_set_num_threads
+        set_threads.argtypes, set_threads.restype = [ctypes.c_int], None
+        setters.append(set_threads)
+    return tuple(setters)
