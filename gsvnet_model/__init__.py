@@ -17,7 +17,7 @@ import os
 # millisecond, not at all where there are more of them than cores, and there are no more of them
 # than cores that are free (see `free_cores`).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 
 from gsvnet_model.checkpoint import load_model, save_model
 from gsvnet_model.classes import CAMVID, CITYSCAPES, IGNORE_INDEX, ClassTable

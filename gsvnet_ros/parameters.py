@@ -183,8 +183,8 @@ class Settings:
     model_threads: int = _parameter(
         "model.threads",
         0,
-        "Processor threads of the networks, in all; 0 takes one per core. On a processor that "
-        "other programs keep busy one thread is faster than two.",
+        "Processor threads of the networks, in all; 0 takes one per core. Where other programs "
+        "keep cores busy, fewer are used.",
         "configure",
         limits=(0, 256),
     )

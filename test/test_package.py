@@ -236,7 +236,7 @@ class Watch:
 sys.meta_path.insert(0, Watch())
 import {module}
 """
-    assert python(watch) == "['PASSIVE', '10000']\n"
+    assert python(watch) == "['PASSIVE', '100000']\n"
 
 
 in_the_venv = pytest.mark.skipif(
