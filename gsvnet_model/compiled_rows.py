@@ -3,12 +3,7 @@
 
 from __future__ import annotations
 
-import functools
-import os
-import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numba
@@ -17,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from gsvnet_model.openmp import runtime_of_torch
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -47,35 +44,24 @@ def compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, 
         return numba.njit(nogil=True, fastmath={"contract"})(function)
 
 
-def fill_rows(loop: RowLoop, num_rows: int, max_threads: int) -> None:
+def fill_rows(loop: RowLoop, num_rows: int, is_large: bool) -> None:
     """Run a loop over all rows, in parts that run at the same time.
 
     Args:
         loop: releases the GIL and writes only the rows it is given.
         num_rows: rows in all.
-        max_threads: how many threads the work is worth waking; no more run than torch was told
-            to use. The calling thread is one of them.
+        is_large: whether the work is worth more than one thread; then all take part that torch
+            was told to use.
     """
-    parts = max(1, min(torch.get_num_threads(), max_threads, num_rows))
-    bounds = [num_rows * part // parts for part in range(parts + 1)]
-    own, *rest = pairwise(bounds)
-    pool = _threads(_niceness())
-    others = [pool.submit(loop, start=start, stop=stop) for start, stop in rest]
-    loop(start=own[0], stop=own[1])
-    for other in others:
-        other.result()
+    runtime = runtime_of_torch()
+    if not is_large or runtime is None or torch.get_num_threads() == 1:
+        loop(start=0, stop=num_rows)
+        return
 
+    def part(thread: int, threads: int) -> None:
+        loop(start=num_rows * thread // threads, stop=num_rows * (thread + 1) // threads)
 
-@functools.cache
-def _threads(niceness: int) -> ThreadPoolExecutor:
-    # A thread is as nice as the one that started it. Who gives way to the streams must not start
-    # threads that they then wait for.
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix=f"rows, nice {niceness}")
-
-
-def _niceness() -> int:
-    """Return that of the calling thread; 0 where priorities are of processes."""
-    return os.getpriority(os.PRIO_PROCESS, 0) if sys.platform == "linux" else 0
+    runtime.run(part)
 
 
 def corner_aligned(grid_size: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

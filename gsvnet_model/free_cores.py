@@ -10,7 +10,6 @@ threads wait awake, and there are no more of them than free cores.
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 import re
@@ -22,12 +21,13 @@ from typing import Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import torch
 
+from gsvnet_model.openmp import runtime_of_torch
+
 _Model = TypeVar("_Model", bound="_OnDevice")
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
 _STAT = Path("/proc/stat")
-_MAPS = Path("/proc/self/maps")
 
 _PERIOD_S = 0.1
 """From one look at the cores to the next: their clocks count hundredths of a second."""
@@ -117,39 +117,17 @@ def on_free_cores(
 
     @functools.wraps(function)
     def run(model: _Model, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
-        threads = torch.get_num_threads()
-        if threads == 1 or model.device.type != "cpu":
+        threads, runtime = torch.get_num_threads(), runtime_of_torch()
+        if threads == 1 or runtime is None or model.device.type != "cpu":
             return function(model, *args, **kwargs)
         free = min(threads, _free_cores().count())
         if free == threads:
             return function(model, *args, **kwargs)
-        _set_threads(free)
+        # Not by torch, from which threads that begin meanwhile would take it over for good.
+        runtime.set_num_threads(free)
         try:
             return function(model, *args, **kwargs)
         finally:
-            _set_threads(threads)
+            runtime.set_num_threads(threads)
 
     return run
-
-
-def _set_threads(count: int) -> None:
-    """Set the threads of what the calling thread computes."""
-    for set_threads in _setters():
-        set_threads(count)
-
-
-# Not torch.set_num_threads: what it sets in one thread, every new one begins with.
-@functools.cache
-def _setters() -> tuple[Callable[[int], object], ...]:
-    """Return `omp_set_num_threads` of the OpenMP runtimes that this process has loaded."""
-    try:
-        maps = _MAPS.read_text()
-    except OSError:
-        return ()
-    paths = sorted(set(re.findall(r"/\S*/lib(?:g|i)?omp\d?[-.]\S*so\S*", maps)))
-    setters = []
-    for path in paths:
-        set_threads = ctypes.CDLL(path).omp_set_num_threads
-        set_threads.argtypes, set_threads.restype = [ctypes.c_int], None
-        setters.append(set_threads)
-    return tuple(setters)

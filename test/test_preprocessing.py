@@ -48,7 +48,7 @@ def test_centred_filter_averages_around_the_cells_of_strided_maps(
 
 def test_centred_filter_takes_any_view_and_shares_large_images_between_threads() -> None:
     image = RNG.integers(0, 256, (721, 1283, 3), dtype=np.uint8)
-    assert image.shape[0] * image.shape[1] > preprocessing._AVERAGED_PIXELS_PER_THREAD
+    assert image.shape[0] * image.shape[1] > preprocessing._MANY_PIXELS
     expected = grid_image(image, 8, "centred")
     padded = np.zeros((721, 1300, 3), np.uint8)
     padded[:, 9:1292] = image
@@ -110,7 +110,7 @@ def pixels(kind: str, height: int, width: int) -> Tensor:
 def test_keyframe_image_is_the_image_normalised_and_resized(
     kind: str, scale: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preprocessing, "_PIXELS_PER_THREAD", 1 << 10)
+    monkeypatch.setattr(preprocessing, "_MANY_PIXELS", 1 << 10)
     normalisation = Normalisation.swiftnet()
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
