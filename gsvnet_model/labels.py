@@ -28,7 +28,7 @@ from gsvnet_model.label_rows import fill_label_rows
 _Axis: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
 """For each pixel of an axis the cell at or before it and how far it is on to the next."""
 
-_MANY_PIXELS = 1 << 17
+_MANY_PIXELS = 1 << 18
 """Images with fewer are not worth more than one thread."""
 
 _TIES = 1e-3

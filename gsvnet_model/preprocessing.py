@@ -23,8 +23,10 @@ GRID_FILTERS: tuple[str, ...] = get_args(GridFilter)
 
 _COMPILED_PRECISIONS = (torch.float32, torch.bfloat16)
 
-_MANY_PIXELS = 1 << 17
+_MANY_PIXELS = 1 << 18
 """Images with fewer are not worth more than one thread."""
+_MANY_AVERAGED_PIXELS = 1 << 20
+"""Likewise for images that are averaged, which is quicker."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,7 @@ def _averaged_whole_pixels(
     pixels, row_step = _memory_of(image_tensor(image, torch.device("cpu")))
     grey = np.empty((len(row_edges) - 1, len(column_edges) - 1, 3), np.uint8)
     loop = functools.partial(average_rows, pixels, row_step, row_edges, column_edges, grey)
-    fill_rows(loop, len(grey), image.shape[0] * image.shape[1] >= _MANY_PIXELS)
+    fill_rows(loop, len(grey), image.shape[0] * image.shape[1] >= _MANY_AVERAGED_PIXELS)
     return grey
 
 

@@ -25,7 +25,7 @@ from gsvnet_model.propagation.warp import backward_warp
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
-_MANY_CELLS = 1 << 12
+_MANY_CELLS = 1 << 13
 """Smaller grids are not worth more than one thread."""
 
 

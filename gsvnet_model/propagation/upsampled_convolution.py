@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from gsvnet_model.compiled_rows import corner_aligned, fill_rows, numbers_of
 from gsvnet_model.propagation.inference_rows import upsampled_sum_rows
 
-_MANY_VALUES = 1 << 16
+_MANY_VALUES = 1 << 18
 """Smaller maps are not worth more than one thread."""
 
 
