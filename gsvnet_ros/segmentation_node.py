@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -117,15 +118,11 @@ class SegmentationNode(LifecycleNode):
         """Load the weights, warm up, and offer the output topics."""
         settings = self.settings
         try:
-            model = load_model(
-                settings.model_weights or None,
-                settings.model_device,
-                settings.model_precision,
-                settings.model_input_scale or None,
-            )
+            # In a thread that ends: what OpenMP starts for it would else stay, and where there are
+            # more threads than cores those of the inference would sleep while they wait.
+            with ThreadPoolExecutor(1, "configure") as loader:
+                model = loader.submit(_loaded_model, settings).result()
             classes = merge_classes(model.info.classes, settings.classes_merge)
-            check_policy(settings, model.info)
-            _warm_up(model)
         # Whatever is wrong with a file or a device, the node stays to be told better.
         except Exception as error:
             self.get_logger().error(
@@ -343,6 +340,23 @@ def inference_threads(model: SegmentationModel, cameras: int, limit: int) -> lis
     side_by_side = model.device.type == "cpu" and model.precision == torch.bfloat16
     takers = min(cameras, threads) if side_by_side else 1
     return [threads // takers] * takers
+
+
+def _loaded_model(settings: Settings) -> SegmentationModel:
+    """Load the weights and warm up.
+
+    Raises:
+        Exception: whatever is wrong with settings, file or device.
+    """
+    model = load_model(
+        settings.model_weights or None,
+        settings.model_device,
+        settings.model_precision,
+        settings.model_input_scale or None,
+    )
+    check_policy(settings, model.info)
+    _warm_up(model)
+    return model
 
 
 def _warm_up(model: SegmentationModel) -> None:
