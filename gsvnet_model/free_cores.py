@@ -32,7 +32,7 @@ _STAT = Path("/proc/stat")
 _PERIOD_S = 0.1
 """From one look at the cores to the next: their clocks count hundredths of a second."""
 
-_ENOUGH = 0.65
+_ENOUGH = 0.5
 """Share of a core that has to be free for one more thread."""
 
 

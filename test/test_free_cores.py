@@ -41,7 +41,7 @@ def seen_threads(model: SimpleNamespace) -> int:
         (1.0, 3.0, 4),  # we alone do
         (0.0, 3.0, 3),  # somebody else has a core
         (2.7, 1.0, 4),  # somebody else has a little
-        (2.5, 1.0, 3),
+        (2.4, 1.0, 3),
         (0.0, 0.4, 1),  # all cores are taken
     ],
 )
