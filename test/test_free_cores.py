@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -15,6 +14,7 @@ import pytest
 import torch
 
 from gsvnet_model import free_cores
+from gsvnet_model.benchmark.beside import busy_processes
 from gsvnet_model.free_cores import CoreTimes, FreeCores, on_free_cores
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of its cores")
@@ -83,19 +83,11 @@ def test_free_cores_are_no_order_to_use_them(monkeypatch: pytest.MonkeyPatch) ->
 
 @on_linux
 def test_busy_cores_are_left_to_who_uses_them() -> None:
-    loop = f"import os\nwhile os.getppid() == {os.getpid()}: pass"
     cores = FreeCores()
-    busy = [
-        subprocess.Popen([sys.executable, "-c", loop]) for _ in range(len(os.sched_getaffinity(0)))
-    ]
-    try:
+    with busy_processes(len(os.sched_getaffinity(0))):
         deadline = time.monotonic() + 20
         while (count := cores.count()) > 1 and time.monotonic() < deadline:
             time.sleep(0.1)
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
     assert count == 1
 
 

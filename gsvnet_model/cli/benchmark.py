@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import torch
 
+from gsvnet_model.benchmark.beside import busy_processes
 from gsvnet_model.benchmark.device_resident import time_device_resident
 from gsvnet_model.benchmark.memory import stream_memory
 from gsvnet_model.benchmark.report import WorkloadFigures, report
@@ -60,6 +61,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument("--repetitions", type=int, default=10)
     parser.add_argument(
+        "--beside", type=int, default=0, metavar="N", help="busy processes meanwhile (%(default)s)"
+    )
+    parser.add_argument(
         "--threads", type=counting_number, help="threads of torch (default: its own choice)"
     )
     parser.add_argument(
@@ -84,20 +88,22 @@ def _run(options: argparse.Namespace) -> None:
             setattr(options, name, value)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    results = [
-        _measure(
-            Workload(size, classes, scale, options.weights, options.device, options.precision),
-            options,
-        )
-        for size, classes, scale in itertools.product(
-            options.sizes, options.classes, options.scales
-        )
-    ]
+    with busy_processes(options.beside):
+        results = [
+            _measure(
+                Workload(size, classes, scale, options.weights, options.device, options.precision),
+                options,
+            )
+            for size, classes, scale in itertools.product(
+                options.sizes, options.classes, options.scales
+            )
+        ]
     print(report(results))
     if options.json:
         settings = {
             "clock": options.clock,
             "repetitions": options.repetitions,
+            "beside": options.beside,
             "weights": options.weights.name if options.weights else "shipped",
             "precision": options.precision,
             "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", ""),
