@@ -3,9 +3,10 @@
 
 The threads of a convolution wait for each other at its end. Asleep, they take as long to wake up
 as a small layer to compute; awake, they are quick while each has a core of its own, and stop the
-frame where one has not. On two cores a 480x360 keyframe took 25 ms with two threads that wait
-awake, 38 with two that sleep and 40 with one; beside another busy process 115, 43 and 43. So
-threads wait awake, and there are no more of them than free cores.
+frame where one has not: on two cores a 480x360 keyframe took 26 ms with two threads that wait
+awake, 46 with two that sleep and 40 with one; beside a busy process more than 100, 44 and 44
+(`gsvnet benchmark --beside 1`). So threads wait awake, and there are no more of them than free
+cores.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
 _STAT = Path("/proc/stat")
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 _PERIOD_S = 0.1
 """From one look at the cores to the next: their clocks count hundredths of a second."""
@@ -68,6 +70,19 @@ def read_core_times() -> CoreTimes | None:
     return CoreTimes(time.monotonic(), idle / second, time.process_time())
 
 
+def allowed_cores(quota: Path = _QUOTA) -> int:
+    """Return how many cores this process may use, as in a container with `--cpus`; at least 1.
+
+    A thread that waits awake uses up what its container may spend.
+    """
+    cores = os.cpu_count() or 1
+    try:
+        spent, period = quota.read_text().split()
+        return max(1, min(cores, int(spent) // int(period)))
+    except (OSError, ValueError):  # no control groups, or "max": no limit
+        return cores
+
+
 class FreeCores:
     """The number of cores that other processes leave free.
 
@@ -79,7 +94,7 @@ class FreeCores:
         self._read = read
         self._lock = threading.Lock()
         self._before = read()
-        self._count = os.cpu_count() or 1
+        self._count = self._most = allowed_cores()
 
     def count(self) -> int:
         """Return how many were free of late; at least 1."""
@@ -92,7 +107,7 @@ class FreeCores:
                 if times is not None and times.now > before.now:
                     free = times.idle - before.idle + times.own - before.own
                     free /= times.now - before.now
-                    self._count = max(1, int(free + 1 - _ENOUGH))
+                    self._count = min(self._most, max(1, int(free + 1 - _ENOUGH)))
         return self._count
 
 

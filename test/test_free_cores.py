@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -49,13 +50,33 @@ def test_cores_that_nobody_else_uses_are_free(
     idle: float, own: float, free: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Four cores, looked at two seconds apart."""
+    monkeypatch.setattr(free_cores, "allowed_cores", lambda: 4)
     times = iter([CoreTimes(10.0, 5.0, 7.0), CoreTimes(12.0, 5.0 + 2 * idle, 7.0 + 2 * own)])
     monkeypatch.setattr(time, "monotonic", lambda: 12.0)
     assert FreeCores(lambda: next(times)).count() == free
 
 
 def test_where_nobody_tells_all_cores_are_free() -> None:
-    assert FreeCores(lambda: None).count() == os.cpu_count()
+    assert FreeCores(lambda: None).count() == free_cores.allowed_cores()
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", 8), ("250000 100000", 2), ("20000 100000", 1), ("", 8)]
+)
+def test_a_container_uses_what_it_may(
+    quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    (tmp_path / "cpu.max").write_text(quota)
+    assert free_cores.allowed_cores(tmp_path / "cpu.max") == cores
+    assert free_cores.allowed_cores(tmp_path / "missing") == 8
+
+
+def test_free_cores_are_no_more_than_the_container_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(free_cores, "allowed_cores", lambda: 2)
+    times = iter([CoreTimes(10.0, 0.0, 0.0), CoreTimes(11.0, 7.0, 1.0)])
+    monkeypatch.setattr(time, "monotonic", lambda: 11.0)
+    assert FreeCores(lambda: next(times)).count() == 2
 
 
 def test_model_runs_on_free_cores_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
