@@ -13,11 +13,13 @@ import os
 
 # Read by the OpenMP runtime when torch is first imported. Threads that sleep while they wait for
 # one another take as long to wake up as a small layer to compute; threads that spin for long stop
-# the whole frame as soon as another process wants a core. So they spin for a fraction of a
-# millisecond, not at all where there are more of them than cores, and there are no more of them
-# than cores that are free (see `free_cores`).
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "100000")
+# the whole frame as soon as another process wants a core. So they spin for a few milliseconds at
+# most (GNU's counts turns, which take longer on one processor than on another), not at all where
+# there are more of them than cores, and there are no more of them than cores that are free (see
+# `free_cores`).
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 
 from gsvnet_model.checkpoint import load_model, save_model
 from gsvnet_model.classes import CAMVID, CITYSCAPES, IGNORE_INDEX, ClassTable

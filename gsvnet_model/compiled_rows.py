@@ -44,24 +44,27 @@ def compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, 
         return numba.njit(nogil=True, fastmath={"contract"})(function)
 
 
-def fill_rows(loop: RowLoop, num_rows: int, is_large: bool) -> None:
+def fill_rows(loop: RowLoop, num_rows: int, max_threads: int) -> None:
     """Run a loop over all rows, in parts that run at the same time.
 
     Args:
         loop: releases the GIL and writes only the rows it is given.
         num_rows: rows in all.
-        is_large: whether the work is worth more than one thread; then all take part that torch
-            was told to use.
+        max_threads: how many threads the work is worth; no more run than torch was told to use.
+            The calling thread is one of them.
     """
     runtime = runtime_of_torch()
-    if not is_large or runtime is None or torch.get_num_threads() == 1:
+    most = min(torch.get_num_threads(), max_threads, num_rows)
+    if most < 2 or runtime is None:
         loop(start=0, stop=num_rows)
         return
 
-    def part(thread: int, threads: int) -> None:
-        loop(start=num_rows * thread // threads, stop=num_rows * (thread + 1) // threads)
+    def fill(thread: int, threads: int) -> None:
+        parts = min(most, threads)
+        if thread < parts:
+            loop(start=num_rows * thread // parts, stop=num_rows * (thread + 1) // parts)
 
-    runtime.run(part)
+    runtime.run(fill)
 
 
 def corner_aligned(grid_size: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

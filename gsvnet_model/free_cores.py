@@ -11,12 +11,15 @@ cores.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import math
 import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
@@ -29,7 +32,8 @@ _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
 _STAT = Path("/proc/stat")
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
 
 _PERIOD_S = 0.1
 """From one look at the cores to the next: their clocks count hundredths of a second."""
@@ -70,17 +74,43 @@ def read_core_times() -> CoreTimes | None:
     return CoreTimes(time.monotonic(), idle / second, time.process_time())
 
 
-def allowed_cores(quota: Path = _QUOTA) -> int:
+def allowed_cores(groups: Path = _GROUPS, own_groups: Path = _OWN_GROUPS) -> int:
     """Return how many cores this process may use, as in a container with `--cpus`; at least 1.
 
-    A thread that waits awake uses up what its container may spend.
+    A thread that waits awake uses up what its container may spend. What else runs in the container
+    is not counted.
     """
-    cores = os.cpu_count() or 1
+    allowed = float(os.cpu_count() or 1)
     try:
-        spent, period = quota.read_text().split()
-        return max(1, min(cores, int(spent) // int(period)))
-    except (OSError, ValueError):  # no control groups, or "max": no limit
-        return cores
+        lines = own_groups.read_text().splitlines()
+    except OSError:  # not on Linux
+        lines = []
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = groups / "cpu" if controllers else groups
+        # In a container the group's own folder may be the root of what there is to see.
+        folder = root / group.lstrip("/")
+        for level in (folder, *folder.parents):
+            allowed = min(allowed, _quota(level, is_unified=not controllers))
+            if level == root:
+                break
+    return max(1, int(allowed))
+
+
+def _quota(group: Path, is_unified: bool) -> float:
+    """Return the cores that a control group may use, infinity without a limit."""
+    try:
+        if is_unified:
+            spent, period = (group / "cpu.max").read_text().split()
+        else:
+            spent, period = (
+                (group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
+            )
+        return int(spent) / int(period) if int(spent) > 0 else math.inf
+    except (OSError, ValueError):  # no such file, or "max"
+        return math.inf
 
 
 class FreeCores:
@@ -116,6 +146,31 @@ def _free_cores() -> FreeCores:
     return FreeCores()
 
 
+class _Callers:
+    """Who computes in this process at the moment, by how nice they are."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count: Counter[int] = Counter()
+
+    @contextlib.contextmanager
+    def one_more(self) -> Iterator[int]:
+        """Count the calling thread, and give the number of those that do not give way to it."""
+        niceness = os.getpriority(os.PRIO_PROCESS, 0)  # on Linux that of the thread
+        with self._lock:
+            self._count[niceness] += 1
+            rivals = sum(count for level, count in self._count.items() if level <= niceness)
+        try:
+            yield rivals
+        finally:
+            with self._lock:
+                self._count[niceness] -= 1
+
+
+_CALLERS = _Callers()
+_HERE = threading.local()
+
+
 class _OnDevice(Protocol):
     @property
     def device(self) -> torch.device: ...
@@ -126,6 +181,7 @@ def on_free_cores(
 ) -> Callable[Concatenate[_Model, _Parameters], _Result]:
     """Make a function of a model run with no more threads than free cores, if on the CPU.
 
+    Threads that call at the same time share them; who gives way to others counts for himself alone.
     How many there are at most is as ever for `torch.set_num_threads` to say. Only results in
     float32 depend on it, in the last bits.
     """
@@ -133,16 +189,19 @@ def on_free_cores(
     @functools.wraps(function)
     def run(model: _Model, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
         threads, runtime = torch.get_num_threads(), runtime_of_torch()
-        if threads == 1 or runtime is None or model.device.type != "cpu":
+        is_inside = getattr(_HERE, "is_inside", False)
+        if is_inside or threads == 1 or runtime is None or model.device.type != "cpu":
             return function(model, *args, **kwargs)
-        free = min(threads, _free_cores().count())
-        if free == threads:
-            return function(model, *args, **kwargs)
-        # Not by torch, from which threads that begin meanwhile would take it over for good.
-        runtime.set_num_threads(free)
+        _HERE.is_inside = True
         try:
-            return function(model, *args, **kwargs)
+            with _CALLERS.one_more() as rivals:
+                free = min(threads, max(1, _free_cores().count() // rivals))
+                if free == threads:
+                    return function(model, *args, **kwargs)
+                # Not by torch, from which threads that begin meanwhile would take it over for good.
+                with runtime.num_threads(free):
+                    return function(model, *args, **kwargs)
         finally:
-            runtime.set_num_threads(threads)
+            _HERE.is_inside = False
 
     return run

@@ -28,8 +28,8 @@ from gsvnet_model.label_rows import fill_label_rows
 _Axis: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
 """For each pixel of an axis the cell at or before it and how far it is on to the next."""
 
-_MANY_PIXELS = 1 << 18
-"""Images with fewer are not worth more than one thread."""
+_PIXELS_PER_THREAD = 1 << 18
+"""Smaller images are not worth a second thread."""
 
 _TIES = 1e-3
 """Most pixels, as a share, in which two classes are so close that rounding may choose."""
@@ -199,7 +199,7 @@ def _by_compiled_loop(
         labels=labels,
         confidence=confidence,
     )
-    fill_rows(fill, height, height * width >= _MANY_PIXELS)
+    fill_rows(fill, height, 1 + height * width // _PIXELS_PER_THREAD)
     return labels, confidence
 
 

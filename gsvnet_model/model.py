@@ -246,6 +246,7 @@ class SegmentationModel:
         """
         return self._segment(image)
 
+    @on_free_cores
     def grid_input(self, image: NDArray[np.uint8]) -> GridImage:
         """Return an (H, W, 3) uint8 RGB image on the grid, as flow and intra network take it.
 

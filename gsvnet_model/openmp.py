@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import re
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-_MAPS = Path("/proc/self/maps")
 _FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -23,7 +24,8 @@ class OpenMP:
     """A runtime that this process has loaded.
 
     Args:
-        path: of the library, GNU's or one that has GNU's interface, as LLVM's and Intel's do.
+        path: of the library, or of one that is linked with it; GNU's, or one that has GNU's
+            interface, as LLVM's and Intel's do.
 
     Raises:
         OSError: if it cannot be opened.
@@ -40,22 +42,38 @@ class OpenMP:
         # These return at once: no need to let go of the interpreter.
         quick = ctypes.PyDLL(path)
         self._thread, self._num_threads = quick.omp_get_thread_num, quick.omp_get_num_threads
+        # MKL, which multiplies float32 matrices, keeps a number of its own.
+        self._set_num_threads_of_mkl = getattr(library, "MKL_Set_Num_Threads_Local", None)
 
-    def set_num_threads(self, count: int) -> None:
-        """Set the threads of what the calling thread computes; unlike torch, of no other's."""
+    @contextmanager
+    def num_threads(self, count: int) -> Iterator[None]:
+        """Let the calling thread compute with that many threads, and unlike torch no other one."""
+        before = torch.get_num_threads()
         self._set_num_threads(count)
+        if self._set_num_threads_of_mkl is not None:
+            before_of_mkl = self._set_num_threads_of_mkl(count)
+        try:
+            yield
+        finally:
+            self._set_num_threads(before)
+            if self._set_num_threads_of_mkl is not None:
+                self._set_num_threads_of_mkl(before_of_mkl)
 
     def run(self, work: Callable[[int, int], None]) -> None:
         """Call work(thread, threads) in each of the threads at once, the calling one included.
 
         Raises:
             BaseException: what one of the calls raised, after the last has ended.
+            KeyboardInterrupt: if a signal kept one of the calls from being made.
         """
+        ended: list[int] = []
         errors: list[BaseException] = []
 
         def call(_: object) -> None:
             try:
-                work(self._thread(), self._num_threads())
+                threads = self._num_threads()
+                work(self._thread(), threads)
+                ended.append(threads)
             except BaseException as error:
                 errors.append(error)
 
@@ -63,29 +81,30 @@ class OpenMP:
         self._parallel(_FUNCTION(call), None, 0, 0)
         if errors:
             raise errors[0]
+        # A signal's handler may raise before the call does anything; ctypes only prints that.
+        if not ended or len(ended) < ended[0]:
+            raise KeyboardInterrupt("interrupted while threads began to work")
 
 
 @functools.cache
 def runtime_of_torch() -> OpenMP | None:
-    """Return the runtime; None where it cannot be reached, as on other systems than Linux."""
-    try:
-        maps = _MAPS.read_text()
-    except OSError:
+    """Return the runtime; None, with a warning, where it cannot be reached."""
+    if sys.platform != "linux":
         return None
-    # Other packages may have brought theirs.
-    for path in sorted(set(re.findall(r"/\S*/lib(?:g|i)?omp\d?[-.]\S*so\S*", maps))):
-        try:
-            runtime = OpenMP(path)
-        except (OSError, AttributeError):
-            continue
-        if _is_torch_s(runtime):
+    try:
+        # What it was linked with is looked up in it, wherever that lies.
+        runtime = OpenMP(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        with runtime.num_threads(torch.get_num_threads() + 1):
+            changed = torch.get_num_threads()
+        if changed == torch.get_num_threads() + 1:
             return runtime
+        reason = "torch does not follow it"
+    except (OSError, AttributeError) as error:
+        reason = str(error)
+    warnings.warn(
+        f"the threads of torch cannot be reached ({reason}): large images take longer, and beside "
+        "other busy programs set OMP_WAIT_POLICY=PASSIVE",
+        RuntimeWarning,
+        stacklevel=2,
+    )
     return None
-
-
-def _is_torch_s(runtime: OpenMP) -> bool:
-    threads = torch.get_num_threads()
-    runtime.set_num_threads(threads + 1)
-    follows = torch.get_num_threads() == threads + 1
-    runtime.set_num_threads(threads)
-    return follows

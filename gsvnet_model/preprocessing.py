@@ -23,9 +23,9 @@ GRID_FILTERS: tuple[str, ...] = get_args(GridFilter)
 
 _COMPILED_PRECISIONS = (torch.float32, torch.bfloat16)
 
-_MANY_PIXELS = 1 << 18
-"""Images with fewer are not worth more than one thread."""
-_MANY_AVERAGED_PIXELS = 1 << 20
+_PIXELS_PER_THREAD = 1 << 18
+"""Smaller results are not worth a second thread."""
+_AVERAGED_PIXELS_PER_THREAD = 1 << 20
 """Likewise for images that are averaged, which is quicker."""
 
 
@@ -251,7 +251,8 @@ def _averaged_whole_pixels(
     pixels, row_step = _memory_of(image_tensor(image, torch.device("cpu")))
     grey = np.empty((len(row_edges) - 1, len(column_edges) - 1, 3), np.uint8)
     loop = functools.partial(average_rows, pixels, row_step, row_edges, column_edges, grey)
-    fill_rows(loop, len(grey), image.shape[0] * image.shape[1] >= _MANY_AVERAGED_PIXELS)
+    num_pixels = image.shape[0] * image.shape[1]
+    fill_rows(loop, len(grey), 1 + num_pixels // _AVERAGED_PIXELS_PER_THREAD)
     return grey
 
 
@@ -352,7 +353,7 @@ def _in_one_pass(
             factor,
             out,
         )
-    fill_rows(fill, len(out), len(out) * columns >= _MANY_PIXELS)
+    fill_rows(fill, len(out), 1 + len(out) * columns // _PIXELS_PER_THREAD)
     values = torch.from_numpy(out)
     if precision == torch.bfloat16:
         values = values.view(torch.bfloat16)

@@ -57,7 +57,7 @@ def test_who_gives_way_starts_no_threads_that_others_wait_for() -> None:
             if start == 0:
                 both.wait(10)  # so that the loops of both overlap, and each needs a thread
 
-        compiled_rows.fill_rows(loop, 2, is_large=True)
+        compiled_rows.fill_rows(loop, 2, 2)
 
     def give_way() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nicer)

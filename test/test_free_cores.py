@@ -67,9 +67,28 @@ def test_a_container_uses_what_it_may(
     quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    (tmp_path / "cpu.max").write_text(quota)
-    assert free_cores.allowed_cores(tmp_path / "cpu.max") == cores
-    assert free_cores.allowed_cores(tmp_path / "missing") == 8
+    own = tmp_path / "own"
+    own.write_text("0::/robot/vision\n")
+    assert free_cores.allowed_cores(tmp_path, own) == 8
+    (tmp_path / "robot" / "vision").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "robot", tmp_path / "robot" / "vision"):
+        (folder / "cpu.max").write_text(quota)
+        assert free_cores.allowed_cores(tmp_path, own) == cores
+        (folder / "cpu.max").unlink()
+    assert free_cores.allowed_cores(tmp_path, tmp_path / "missing") == 8
+
+
+@pytest.mark.parametrize(("quota", "cores"), [(-1, 8), (300000, 3)])
+def test_so_does_one_of_the_older_kind(
+    quota: int, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    own = tmp_path / "own"
+    own.write_text("4:memory:/a\n3:cpu,cpuacct:/docker/5\n")
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(str(quota))
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000")
+    assert free_cores.allowed_cores(tmp_path, own) == cores
 
 
 def test_free_cores_are_no_more_than_the_container_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,12 +116,47 @@ def test_model_runs_on_free_cores_and_nothing_else_does(monkeypatch: pytest.Monk
     assert seen_threads(SimpleNamespace(device=torch.device("meta"))) == 4
 
 
+def test_threads_that_compute_at_the_same_time_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A nicer one, as that of background keyframes, gives way and is not counted by the others."""
+    monkeypatch.setattr(free_cores, "_free_cores", lambda: SimpleNamespace(count=lambda: 4))
+    seen: dict[str, int] = {}
+    inside, end = threading.Barrier(3), threading.Event()
+
+    @on_free_cores
+    def compute(model: SimpleNamespace, name: str) -> None:
+        seen[name] = seen_threads(CPU)  # within, nothing is counted again
+        inside.wait(10)
+        end.wait(10)
+
+    def nicer() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
+        compute(CPU, "nicer")
+
+    others = [threading.Thread(target=nicer), threading.Thread(target=compute, args=(CPU, "first"))]
+    for thread in others:
+        thread.start()
+        while len(seen) < 1 + others.index(thread):
+            time.sleep(0.001)
+    inside.wait(10)
+    seen["second"] = seen_threads(CPU)
+    end.set()
+    for thread in others:
+        thread.join()
+    assert seen == {"nicer": 4, "first": 4, "second": 2}
+    assert seen_threads(CPU) == 4
+
+
 def test_free_cores_are_no_order_to_use_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(free_cores, "_free_cores", lambda: SimpleNamespace(count=lambda: 64))
     assert seen_threads(CPU) == 4
 
 
 @on_linux
+@pytest.mark.skipif(
+    free_cores.allowed_cores() < len(os.sched_getaffinity(0)), reason="cores of a container"
+)
 def test_busy_cores_are_left_to_who_uses_them() -> None:
     cores = FreeCores()
     with busy_processes(len(os.sched_getaffinity(0))):

@@ -38,7 +38,7 @@ def by_interpolation(logits: Tensor, height: int, width: int, temperature: float
 @pytest.fixture(params=["compiled loop", "interpolation"])
 def label(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Labeller]:
     """Both ways to label, made to split even small images."""
-    monkeypatch.setattr(labels, "_MANY_PIXELS", 1 << 12)
+    monkeypatch.setattr(labels, "_PIXELS_PER_THREAD", 1 << 12)
     monkeypatch.setattr(labels, "_INTERPOLATED_VALUES", 1 << 16)
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -185,7 +185,7 @@ def test_align_corners_matters() -> None:
 
 
 def test_concurrent_calls_equal_calls_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labels, "_MANY_PIXELS", 1 << 12)
+    monkeypatch.setattr(labels, "_PIXELS_PER_THREAD", 1 << 12)
     many = [make_logits("noise", num_classes, (24, 32)) for num_classes in range(2, 18)]
     in_turn = [labels_and_confidence(logits, 192, 256) for logits in many]
     with ThreadPoolExecutor(4) as callers:

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -72,32 +75,92 @@ def test_error_is_raised_once_all_are_done() -> None:
     assert sorted(done) == [0, 2]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_keeps_threads_from_working_is_not_lost() -> None:
+    """Ctypes swallows what a handler raises before the callback has begun."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    done, interrupted = 0, 0
+    try:
+        end = time.monotonic() + 2
+        while time.monotonic() < end and interrupted < 20:
+            ended: list[int] = []
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 20e-6 + 200e-6 * (interrupted % 7) / 7)
+                runtime().run(lambda thread, threads, ended=ended: ended.append(thread))  # type: ignore[misc]
+                assert sorted(ended) == [0, 1, 2]
+                done += 1
+                time.sleep(0.001)  # the signal comes here at the latest
+            except KeyboardInterrupt:
+                interrupted += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted == 20, done
+
+
 def test_number_is_that_of_the_calling_thread_alone() -> None:
-    runtime().set_num_threads(2)
-    seen: list[int] = [torch.get_num_threads()]
-    other = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
-    other.start()
-    other.join()
-    assert seen == [2, 3]
+    with runtime().num_threads(2):
+        seen: list[int] = [torch.get_num_threads()]
+        other = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        other.start()
+        other.join()
+    assert [*seen, torch.get_num_threads()] == [2, 3, 3]
 
 
-def test_rows_are_shared_out_whole() -> None:
-    parts: list[tuple[int, int]] = []
-    fill_rows(lambda start, stop: parts.append((start, stop)), 10, is_large=True)
-    assert sorted(parts) == [(0, 3), (3, 6), (6, 10)]
-    parts.clear()
-    fill_rows(lambda start, stop: parts.append((start, stop)), 10, is_large=False)
-    assert parts == [(0, 10)]
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_number_holds_for_products_of_matrices(dtype: torch.dtype) -> None:
+    """MKL, which makes those of float32, does not ask OpenMP."""
+    values = torch.randn(1000, 256).to(dtype)
+
+    def in_its_own_thread() -> None:
+        torch.set_num_threads(3)
+        torch.get_num_threads()
+        with runtime().num_threads(1):
+            before = len(os.listdir("/proc/self/task"))
+            values @ values.T
+            started.append(len(os.listdir("/proc/self/task")) - before)
+        values @ values.T
+        started.append(len(os.listdir("/proc/self/task")) - before)
+
+    started: list[int] = []
+    thread = threading.Thread(target=in_its_own_thread)
+    thread.start()
+    thread.join()
+    assert started[0] == 0
+    if dtype == torch.float32:
+        assert started[1] == 2  # so the first one could have started some
+
+
+@pytest.mark.parametrize(
+    ("most", "parts"), [(3, [(0, 3), (3, 6), (6, 10)]), (2, [(0, 5), (5, 10)])]
+)
+def test_rows_are_shared_out_whole(most: int, parts: list[tuple[int, int]]) -> None:
+    filled: list[tuple[int, int]] = []
+    fill_rows(lambda start, stop: filled.append((start, stop)), 10, most)
+    assert sorted(filled) == parts
+
+
+def test_little_work_stays_in_one_thread() -> None:
+    filled: list[tuple[int, int]] = []
+    fill_rows(lambda start, stop: filled.append((start, stop)), 10, 1)
+    assert filled == [(0, 10)]
 
 
 def test_without_a_runtime_one_thread_does_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gsvnet_model.compiled_rows.runtime_of_torch", lambda: None)
-    parts: list[tuple[int, int]] = []
-    fill_rows(lambda start, stop: parts.append((start, stop)), 10, is_large=True)
-    assert parts == [(0, 10)]
+    filled: list[tuple[int, int]] = []
+    fill_rows(lambda start, stop: filled.append((start, stop)), 10, 3)
+    assert filled == [(0, 10)]
 
 
-def test_another_library_is_not_taken_for_it() -> None:
-    with pytest.raises(AttributeError):
-        OpenMP("libc.so.6")
-    assert openmp._is_torch_s(runtime())
+@pytest.mark.parametrize("library", ["libc.so.6", "/nowhere/libtorch_cpu.so"])
+def test_where_there_is_none_a_warning_says_so_once(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openmp, "OpenMP", lambda path: OpenMP(library))
+    with pytest.warns(RuntimeWarning, match="cannot be reached"):
+        assert runtime_of_torch.__wrapped__() is None

@@ -221,14 +221,25 @@ def test_node_does_not_import_cv_bridge() -> None:
     python(f"{modules}\nsys.exit('cv_bridge' in sys.modules)")
 
 
-@pytest.mark.parametrize("module", ["gsvnet_ros.segmentation_node", "gsvnet_model.cli"])
-def test_threads_wait_awake_for_a_moment_only(module: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "given", "expected"),
+    [
+        ("gsvnet_ros.segmentation_node", {}, ["PASSIVE", "100000"]),
+        ("gsvnet_model.cli", {}, ["PASSIVE", "100000"]),
+        ("gsvnet_model", {"GOMP_SPINCOUNT": "7"}, ["PASSIVE", "7"]),
+        ("gsvnet_model", {"OMP_WAIT_POLICY": "PASSIVE"}, ["PASSIVE", None]),
+    ],
+)
+def test_threads_wait_awake_for_a_moment_only(
+    module: str, given: dict[str, str], expected: list[str | None]
+) -> None:
     """OpenMP reads how when torch is imported; where threads spin for long, a busy robot crawls."""
     watch = f"""
 import os, sys
 names = ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"]
 for name in names:
     os.environ.pop(name, None)
+os.environ.update({given})
 class Watch:
     def find_spec(self, name, path, target=None):
         if name == "torch":
@@ -236,7 +247,7 @@ class Watch:
 sys.meta_path.insert(0, Watch())
 import {module}
 """
-    assert python(watch) == "['PASSIVE', '100000']\n"
+    assert python(watch) == f"{expected}\n"
 
 
 in_the_venv = pytest.mark.skipif(

@@ -59,7 +59,7 @@ def test_centred_filter_takes_any_view(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     for view in views:
         assert np.array_equal(grid_image(view, 8, "centred"), expected)
-    monkeypatch.setattr(preprocessing, "_MANY_AVERAGED_PIXELS", 1)
+    monkeypatch.setattr(preprocessing, "_AVERAGED_PIXELS_PER_THREAD", 1 << 10)
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
     assert np.array_equal(grid_image(image, 8, "centred"), expected)
@@ -112,7 +112,7 @@ def pixels(kind: str, height: int, width: int) -> Tensor:
 def test_keyframe_image_is_the_image_normalised_and_resized(
     kind: str, scale: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preprocessing, "_MANY_PIXELS", 1 << 10)
+    monkeypatch.setattr(preprocessing, "_PIXELS_PER_THREAD", 1 << 10)
     normalisation = Normalisation.swiftnet()
     threads = torch.get_num_threads()
     torch.set_num_threads(3)

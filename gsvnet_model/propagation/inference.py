@@ -25,8 +25,8 @@ from gsvnet_model.propagation.warp import backward_warp
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
-_MANY_CELLS = 1 << 13
-"""Smaller grids are not worth more than one thread."""
+_CELLS_PER_THREAD = 1 << 13
+"""Smaller grids are not worth a second thread."""
 
 
 class PropagationInference:
@@ -177,7 +177,7 @@ def _warp(
         warped_image,
         winners,
     )
-    fill_rows(loop, batch * height, winners.size >= _MANY_CELLS)
+    fill_rows(loop, batch * height, 1 + winners.size // _CELLS_PER_THREAD)
     return torch.from_numpy(padded), torch.from_numpy(warped_image), torch.from_numpy(winners)
 
 
@@ -219,7 +219,7 @@ def _mix(
         weights,
         mixed,
     )
-    fill_rows(loop, batch * height, batch * height * width >= _MANY_CELLS)
+    fill_rows(loop, batch * height, 1 + batch * height * width // _CELLS_PER_THREAD)
     return torch.from_numpy(weights), torch.from_numpy(mixed)
 
 

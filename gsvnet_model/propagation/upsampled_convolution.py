@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from gsvnet_model.compiled_rows import corner_aligned, fill_rows, numbers_of
 from gsvnet_model.propagation.inference_rows import upsampled_sum_rows
 
-_MANY_VALUES = 1 << 18
-"""Smaller maps are not worth more than one thread."""
+_VALUES_PER_THREAD = 1 << 18
+"""Smaller maps are not worth a second thread."""
 
 
 class UpsampledConvolution:
@@ -78,7 +78,7 @@ class UpsampledConvolution:
             numbers_of(added.permute(0, 2, 3, 1).reshape(-1, out.shape[1])),
             numbers_of(out),
         )
-        fill_rows(loop, len(out), out.numel() >= _MANY_VALUES)
+        fill_rows(loop, len(out), 1 + out.numel() // _VALUES_PER_THREAD)
         return out.view(batch, *size, -1).permute(0, 3, 1, 2)
 
 
