@@ -119,12 +119,19 @@ def test_number_holds_for_products_of_matrices(dtype: torch.dtype) -> None:
     def in_its_own_thread() -> None:
         torch.set_num_threads(3)
         torch.get_num_threads()
+        before = native_threads()
         with runtime().num_threads(1):
-            before = len(os.listdir("/proc/self/task"))
             values @ values.T
-            started.append(len(os.listdir("/proc/self/task")) - before)
+            started.append(native_threads() - before)
         values @ values.T
-        started.append(len(os.listdir("/proc/self/task")) - before)
+        started.append(native_threads() - before)
+
+    def native_threads() -> int:
+        """Return how many there are, once those of the test before have ended."""
+        count = 0
+        while count != (count := len(os.listdir("/proc/self/task"))):
+            time.sleep(0.1)
+        return count
 
     started: list[int] = []
     thread = threading.Thread(target=in_its_own_thread)
