@@ -47,7 +47,7 @@ class CoreTimes(NamedTuple):
 
     Attributes:
         now: of a steady clock.
-        idle: sum over the cores.
+        idle: sum over the cores; with them what processes did that give way to this one.
         own: in which they worked for this process.
     """
 
@@ -64,13 +64,14 @@ def read_core_times() -> CoreTimes | None:
         second = os.sysconf("SC_CLK_TCK")
     except (OSError, AttributeError):  # not on Linux
         return None
+    gives_way = os.getpriority(os.PRIO_PROCESS, os.getpid()) > 0
     idle = 0
     for line in text.splitlines():
         found = re.match(r"cpu(\d+) (.*)", line)
         if found and int(found[1]) in ours:
             # user, nice, system, idle, waiting for a disk, ...
-            fields = found[2].split()
-            idle += int(fields[3]) + int(fields[4])
+            fields = [int(field) for field in found[2].split()]
+            idle += fields[3] + fields[4] + (0 if gives_way else fields[1])
     return CoreTimes(time.monotonic(), idle / second, time.process_time())
 
 
