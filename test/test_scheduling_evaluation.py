@@ -336,3 +336,13 @@ def test_joined_videos_follow_each_other() -> None:
     first, second = video(2), video(3, seed=1)
     whole = joined([first, second])
     assert len(whole) == 5 and whole[2][0] is second[0][0]
+
+
+def test_a_kept_table_of_other_signals_is_refused(tmp_path: Path) -> None:
+    counts = np.zeros((2, 1, 3, 3), np.int32)
+    table = PairTable(counts, counts, np.ones((2, 1, len(SIGNAL_NAMES)), np.float32))
+    table.save(tmp_path / "kept.npz")
+    assert np.array_equal(PairTable.load(tmp_path / "kept.npz").signals, table.signals)
+    PairTable(counts, counts, np.ones((2, 1, 16), np.float32)).save(tmp_path / "old.npz")
+    with pytest.raises(ValueError, match=r"expected 9 signals, got 16.*delete it"):
+        PairTable.load(tmp_path / "old.npz")
