@@ -50,6 +50,9 @@ def save_model(
         propagation: the propagation network.
         info: what belongs to the weights.
         dtype: of the floating-point tensors in the file; float16 halves it.
+
+    Raises:
+        ValueError: if the file cannot be written.
     """
     tensors: dict[str, Tensor] = {}
     for prefix, network in (("keyframe.", keyframe), ("propagation.", propagation)):
@@ -133,7 +136,7 @@ def store_metrics(path: Path, metrics: Mapping[str, float]) -> None:
 
 
 def store_class_bias(path: Path, bias: Sequence[float], command: str) -> None:
-    """Replace the class bias in a checkpoint's metadata; the tensors stay as they are.
+    """Replace the class bias in a checkpoint's metadata; the tensors stay, its metrics go.
 
     Args:
         path: of the checkpoint.
@@ -145,6 +148,7 @@ def store_class_bias(path: Path, bias: Sequence[float], command: str) -> None:
     """
     metadata, tensors = _read(path)
     metadata["info"]["class_bias"] = list(bias)
+    metadata["info"]["metrics"] = {}  # they were of other labels
     metadata["info"]["command"] = command
     _write(path, tensors, metadata)
 
@@ -212,9 +216,15 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    save_file(dict(tensors), path, {_METADATA_KEY: json.dumps(metadata)})
-    # safetensors makes the file private; the node may run as somebody else.
-    path.chmod(0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(dict(tensors), path, {_METADATA_KEY: json.dumps(metadata)})
+        # safetensors makes the file private; the node may run as somebody else.
+        path.chmod(0o644)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(
+            f"expected a weights file that can be written, got {path}: {error}"
+        ) from error
 
 
 def _to_metadata(config: PropagationConfig, info: ModelInfo) -> dict[str, Any]:

@@ -55,6 +55,9 @@ def fit_class_bias(model: SegmentationModel, stills: Sequence[LabelledImage]) ->
     Args:
         model: the weights; a bias that they have already is part of what is returned.
         stills: image (H, W, 3) uint8 RGB and labels (H, W) uint8, 255 where there is no truth.
+
+    Raises:
+        ValueError: if no pixel is labelled.
     """
     logits, truth = [], []
     for image, labels in tqdm(stills, desc="labelling"):
@@ -75,10 +78,31 @@ def best_bias(
 ) -> ClassBias:
     """Return the bias that class by class, round by round, raises mIoU until none does.
 
+    Classes that no pixel is labelled as take no part, since these stills do not tell how often they
+    should win: their bias is 0, nothing is lost to them, and mIoU is that of the others.
+
     Args:
         logits: per still, (K, pixels).
         truth: per still, (pixels,) class ids 0..K-1.
+
+    Raises:
+        ValueError: if no pixel is labelled.
     """
+    values = np.zeros(len(logits[0]))
+    occur = np.flatnonzero(np.bincount(np.concatenate(truth), minlength=len(values)))
+    if not len(occur):
+        raise ValueError("expected stills with labels, got none with a labelled pixel")
+    number_among = np.zeros(len(values), np.uint8)
+    number_among[occur] = np.arange(len(occur))
+    fit = _best_bias([each[occur] for each in logits], [number_among[each] for each in truth])
+    values[occur] = fit.values
+    return ClassBias(tuple(values.tolist()), fit.miou_before, fit.miou_after)
+
+
+def _best_bias(
+    logits: Sequence[NDArray[np.floating]], truth: Sequence[NDArray[np.uint8]]
+) -> ClassBias:
+    """Return the same where every class occurs."""
     num_classes = len(logits[0])
     bias = np.zeros(num_classes)
     miou_before = float(_scores(logits, truth, bias, 0)[_CHANGES == 0].item())

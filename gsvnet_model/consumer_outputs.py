@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gsvnet_model.class_merge import MergedClasses
 from gsvnet_model.classes import IGNORE_INDEX
+from gsvnet_model.resize import resize_image, resize_labels
 
 
 def output_size(image_height: int, image_width: int, height: int, width: int) -> tuple[int, int]:
@@ -27,43 +28,6 @@ def output_size(image_height: int, image_width: int, height: int, width: int) ->
     if width == 0:
         return height, max(1, round(image_width * height / image_height))
     return height, width
-
-
-def resize_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Resize an image or a confidence map by averaging.
-
-    Convention: pixels are areas and the outer edges of both images coincide; shrinking
-    averages the area that an output pixel covers, enlarging is bilinear between pixel
-    centres. The same size returns the argument itself.
-
-    Args:
-        image: (H, W) or (H, W, 3) uint8.
-        height: rows of the result.
-        width: columns of the result.
-    """
-    if image.shape[:2] == (height, width):
-        return image
-    shrinks = height <= image.shape[0] and width <= image.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
-
-
-def resize_labels(labels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Resize class ids; every output pixel holds the id of one input pixel.
-
-    Convention: pixels are areas and the outer edges of both images coincide; an output
-    pixel takes the input pixel in which its centre lies. The same size returns the
-    argument itself.
-
-    Args:
-        labels: (H, W) uint8 class ids.
-        height: rows of the result.
-        width: columns of the result.
-    """
-    if labels.shape == (height, width):
-        return labels
-    resized = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    return np.asarray(resized, np.uint8)
 
 
 def consumer_outputs(
@@ -96,8 +60,8 @@ def consumer_outputs(
         raise ValueError(
             f"expected labels and confidence of one size, got {labels.shape} and {confidence.shape}"
         )
-    labels = resize_labels(labels, height, width)
-    confidence = resize_image(confidence, height, width)
+    labels = resize_labels(labels, (height, width))
+    confidence = resize_image(confidence, (height, width))
     if classes.changes_ids:
         labels = np.asarray(cv2.LUT(labels, classes.lookup), np.uint8)
     if min_confidence > 0.0:

@@ -152,6 +152,7 @@ def count_keyframes(
         published = [state[number][None] for number in range(len(state))]
     qualities = [FrameQuality() for _ in starts]
     keyframes = [frames.labels(logits, FrameQuality()) for logits in published]
+    shown = list(keyframes)
     warped_state, reference = state, frames.inputs(starts)
     for distance in range(max_interval):
         # Near the end of the sequence keyframes run out of frames to be propagated to.
@@ -164,22 +165,23 @@ def count_keyframes(
             state, reference = state[:count], reference[:count]
             output = model.propagate(state, current, reference)
             warped_state = backward_warp(warped_state[:count], output.flow)
-            # As in a stream: what stands still keeps its labels.
+            # As in a stream: what stands still keeps its labels, those of a keyframe its own.
             moving = moving_cells(current, reference)
             qualities = _later(qualities, model, output, current, reference, state, moving)
             state = held(moving, output.logits, state)
             reference = held(moving, current, reference)
+            for number in torch.nonzero(moving.flatten(1).any(1)).flatten().tolist():
+                shown[number] = frames.labels(state[number][None], qualities[number])
         for number, start in enumerate(starts[:count]):
             target = start + distance
             if target < max_interval - 1:
                 continue
             truth = frames.truth(target)
-            propagated = warped = keyframes[number]
+            warped = keyframes[number]
             if distance:
-                propagated = frames.labels(state[number][None], qualities[number])
                 warped = frames.labels(warped_state[number][None], qualities[number])
-            result.propagated[distance].update(propagated[0], truth)
-            result.reliability[distance].update(*propagated, truth)
+            result.propagated[distance].update(shown[number][0], truth)
+            result.reliability[distance].update(*shown[number], truth)
             result.warped[distance].update(warped[0], truth)
             result.repeated[distance].update(keyframes[number][0], truth)
 

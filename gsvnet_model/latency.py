@@ -61,7 +61,14 @@ def measure_latency(
 
     Returns:
         By mode; the stream's start (its first interval) is not counted.
+
+    Raises:
+        ValueError: if every frame is a keyframe, or the video ends with the first interval.
     """
+    if interval < 2:
+        raise ValueError(f"expected an interval of 2 or more, or no frame waits, got {interval}")
+    if len(video) <= interval:
+        raise ValueError(f"expected more than {interval} frames, one interval, got {len(video)}")
     frames = [video[index] for index in range(len(video))]
     worker = KeyframeWorker(model)
     runs = {mode: _Run(model.info.classes.num_classes) for mode in MODES}

@@ -142,7 +142,8 @@ class ModelInfo:
         """Return the scale at which an image is as large as a keyframe input may be."""
         if not self.max_input_pixels:
             return math.inf
-        return math.sqrt(self.max_input_pixels / (height * width))
+        # An empty image is refused where its grid is made.
+        return math.sqrt(self.max_input_pixels / max(1, height * width))
 
     def unfitted(self) -> ModelInfo:
         """Return the info without what was fitted to the weights and measured with them.

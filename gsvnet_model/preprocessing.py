@@ -278,20 +278,34 @@ def image_on_grid(image: Tensor, stride: int, grid_filter: GridFilter) -> Tensor
     Convention:
         as there.
     """
-    pixels = image.float()
-    height, width = image.shape[2:]
+    values = values_on_grid(image.float(), stride, grid_filter)
+    return values if grid_filter == "bilinear" else values.round()
+
+
+def values_on_grid(values: Tensor, stride: int, grid_filter: GridFilter) -> Tensor:
+    """Return what `image_on_grid` returns, of any values of the pixels and not rounded.
+
+    Args:
+        values: (N, C, H, W) float32.
+        stride: as there.
+        grid_filter: as there.
+
+    Returns:
+        (N, C, h, w) float32.
+    """
+    height, width = values.shape[2:]
     grid = grid_size(height, width, stride, grid_filter)
     if grid_filter == "bilinear":
-        return F.interpolate(pixels, grid, mode="bilinear", align_corners=True)
+        return F.interpolate(values, grid, mode="bilinear", align_corners=True)
     if grid_filter == "area" and height % grid[0] == 0 and width % grid[1] == 0:  # whole pixels
         rows, columns = height // grid[0], width // grid[1]
-        covered = pixels.reshape(*image.shape[:2], grid[0], rows, grid[1], columns)
-        return covered.mean((3, 5)).round()
+        covered = values.reshape(*values.shape[:2], grid[0], rows, grid[1], columns)
+        return covered.mean((3, 5))
     row_shares, column_shares = (
-        _shares(cells, size, stride, grid_filter, image.device)
-        for cells, size in zip(grid, image.shape[-2:], strict=True)
+        _shares(cells, size, stride, grid_filter, values.device)
+        for cells, size in zip(grid, (height, width), strict=True)
     )
-    return (row_shares @ pixels @ column_shares.T).round()
+    return row_shares @ values @ column_shares.T
 
 
 def _is_interleaved(image: Tensor) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gsvnet_model.keyframe.bisenet import BiSeNet
 from gsvnet_model.keyframe.swiftnet import SwiftNet
+from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation.kernels import KERNEL_SIZES, ideal_delay_kernels
 from gsvnet_model.propagation.step import PropagationConfig, PropagationNetwork
 from gsvnet_model.published_names import (
@@ -22,13 +23,6 @@ from gsvnet_model.published_names import (
 )
 
 Triple = tuple[float, float, float]
-
-# Pixel statistics on the scale 0..255. Those in a SwiftNet checkpoint go before these; BiSeNet's
-# are the usual ones of ImageNet, published for the scale 0..1.
-SWIFTNET_MEAN: Triple = (73.15, 82.90, 72.3)
-SWIFTNET_STD: Triple = (47.67, 48.49, 47.73)
-BISENET_MEAN: Triple = (123.675, 116.28, 103.53)
-BISENET_STD: Triple = (58.395, 57.12, 57.375)
 
 _KERNELS = "ideal_dk.filter_copy_s"
 
@@ -90,11 +84,13 @@ def read_published_keyframe(path: str | Path) -> PublishedKeyframe:
     if any(name.startswith("spatial_path.") for name in published):
         num_classes = _size(published, "heads.2.conv_1x1.weight", 0, default=19)
         state_dict = _rename(published, lambda: BiSeNet(num_classes), BISENET_MODULES, path)
-        return PublishedKeyframe("bisenet_r18", num_classes, state_dict, BISENET_MEAN, BISENET_STD)
+        usual = Normalisation.imagenet()
+        return PublishedKeyframe("bisenet_r18", num_classes, state_dict, usual.mean, usual.std)
     if any(name.startswith("backbone.") for name in published):
         num_classes = _size(published, "logits.conv.weight", 0, default=19)
-        mean = _statistics(published, "backbone.img_mean", SWIFTNET_MEAN, path)
-        std = _statistics(published, "backbone.img_std", SWIFTNET_STD, path)
+        usual = Normalisation.swiftnet()
+        mean = _statistics(published, "backbone.img_mean", usual.mean, path)
+        std = _statistics(published, "backbone.img_std", usual.std, path)
         state_dict = _rename(published, lambda: SwiftNet(num_classes), SWIFTNET_MODULES, path)
         return PublishedKeyframe("swiftnet_r18", num_classes, state_dict, mean, std)
     raise ValueError(

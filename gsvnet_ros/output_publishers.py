@@ -16,7 +16,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from gsvnet_model.class_merge import MergedClasses
-from gsvnet_model.consumer_outputs import consumer_outputs, output_size, resize_image
+from gsvnet_model.consumer_outputs import consumer_outputs, output_size
+from gsvnet_model.resize import resize_image
 from gsvnet_model.segmenter import Segmentation
 from gsvnet_model.visualization import colorize, draw_legend, mark_keyframe, overlay
 from gsvnet_ros.camera_calibration import scale_camera_info
@@ -130,7 +131,7 @@ class OutputPublishers:
         palette = classes.table.palette_array()
 
         def over_image() -> NDArray[np.uint8]:
-            picture = overlay(resize_image(image, *size), labels, palette, settings.overlay_alpha)
+            picture = overlay(resize_image(image, size), labels, palette, settings.overlay_alpha)
             if settings.overlay_keyframes and (age == 0 or landed):
                 mark_keyframe(picture)
             return picture

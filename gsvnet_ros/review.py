@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from gsvnet_model.classes import ClassTable
 from gsvnet_model.picture_sheet import SheetRow
+from gsvnet_model.resize import resize_image
 from gsvnet_model.sources import ImageSource
-from gsvnet_model.sources.source import resize_image
 from gsvnet_model.visualization import draw_legend, overlay
 from gsvnet_ros.recording import Recording
 

@@ -222,3 +222,12 @@ def test_shipped_weights_load() -> None:
     assert model.info.classes == CAMVID
     assert model.info.metrics
     assert default_weights().stat().st_size < 30e6
+
+
+def test_a_file_that_cannot_be_written(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    keyframe, propagation, info = read_networks(weights)
+    with pytest.raises(ValueError, match="weights file that can be written"):
+        save_model(tmp_path / "file" / "weights.safetensors", keyframe, propagation, info)
+    save_model(tmp_path / "new" / "weights.safetensors", keyframe, propagation, info)
+    assert read_networks(tmp_path / "new" / "weights.safetensors")[2] == info

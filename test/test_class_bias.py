@@ -12,6 +12,7 @@ import torch
 from models import moving_images, random_model
 
 from gsvnet_model import load_model
+from gsvnet_model.checkpoint import store_metrics
 from gsvnet_model.class_bias import best_bias, fit_class_bias
 from gsvnet_model.cli import main
 from gsvnet_model.metrics import ConfusionMatrix
@@ -33,17 +34,20 @@ def test_tilt_is_taken_back() -> None:
 
 
 def test_score_is_that_of_the_labels() -> None:
-    """Also where a class never occurs, and where one is labelled that never occurs."""
+    """Classes that never occur are judged by nothing, so they take no part."""
     rng = np.random.default_rng(1)
     logits = [rng.normal(size=(6, 3000)).astype(np.float32) for _ in range(2)]
     truth = [rng.integers(0, 4, 3000).astype(np.uint8) for _ in logits]
+    for values in logits:
+        values[0] += 1.0
     logits[1][:4] += 0.8 * np.eye(4, dtype=np.float32)[truth[1]].T
     fit = best_bias(logits, truth)
 
     def scored(bias: np.ndarray) -> float:
         matrix = ConfusionMatrix(6)
         for values, classes in zip(logits, truth, strict=True):
-            labels = (values + bias[:, None].astype(np.float32)).argmax(0).astype(np.uint8)
+            raised = values[:4] + bias[:4, None].astype(np.float32)
+            labels = raised.argmax(0).astype(np.uint8)
             matrix.update(labels[None], classes[None])
         return matrix.miou()
 
@@ -51,8 +55,9 @@ def test_score_is_that_of_the_labels() -> None:
     assert fit.miou_before == pytest.approx(scored(np.zeros(6)), abs=1e-9)
     assert fit.miou_after == pytest.approx(scored(found), abs=0.01)  # of a tie, rounding decides
     assert fit.miou_after > fit.miou_before + 1
+    assert found[4:].tolist() == [0, 0]
     # No single step leads higher.
-    for index in range(6):
+    for index in range(4):
         for change in (-0.3, 0.3):
             other = found.copy()
             other[index] += change
@@ -86,14 +91,23 @@ def test_command_stores_it(
     given = ["balance", "--data", str(training_folder), "--weights", str(weights)]
     assert main([*given, "--device", "cpu"]) == 0
     assert load_model(weights).info.class_bias == ()
+    store_metrics(weights, {"average_miou_interval_1": 60.0})
     assert main([*given, "--device", "cpu", "--store"]) == 0
     info = load_model(weights).info
     bias = info.class_bias
     assert info.command == "gsvnet balance --split train"
+    assert info.metrics == {}  # they were of other labels
     assert len(bias) == 11
     assert sum(bias) == pytest.approx(0, abs=1e-6)
     printed = capsys.readouterr().out
     assert f"pedestrian {bias[9]:+.2f}" in printed
+
+
+def test_stills_without_labels_are_refused() -> None:
+    (image,) = moving_images(1)
+    void = [(image, np.full(image.shape[:2], 255, np.uint8))]
+    with pytest.raises(ValueError, match="none with a labelled pixel"):
+        fit_class_bias(random_model(), void)
 
 
 def test_bias_has_a_value_for_every_class() -> None:

@@ -12,8 +12,6 @@ from gsvnet_model.classes import CAMVID
 from gsvnet_model.consumer_outputs import (
     consumer_outputs,
     output_size,
-    resize_image,
-    resize_labels,
 )
 
 ALL = merge_classes(CAMVID, [])
@@ -39,21 +37,6 @@ def test_nothing_to_do_copies_nothing() -> None:
 )
 def test_missing_side_keeps_the_shape(wanted: tuple[int, int], size: tuple[int, int]) -> None:
     assert output_size(360, 480, *wanted) == size
-
-
-def test_labels_take_the_pixel_under_the_centre() -> None:
-    labels = np.arange(6, dtype=np.uint8)[None].repeat(6, 0)
-    np.testing.assert_array_equal(resize_labels(labels, 2, 2), [[1, 4], [1, 4]])
-    np.testing.assert_array_equal(resize_labels(labels, 1, 3), [[1, 3, 5]])
-    enlarged = resize_labels(labels, 6, 18)
-    np.testing.assert_array_equal(enlarged, labels.repeat(3, 1))
-
-
-def test_confidence_is_averaged_over_the_area() -> None:
-    confidence = np.array([[0, 100, 200, 40], [20, 80, 200, 40]], np.uint8)
-    np.testing.assert_array_equal(resize_image(confidence, 1, 2), [[50, 120]])
-    flat = np.full((30, 40), 77, np.uint8)
-    np.testing.assert_array_equal(resize_image(flat, 61, 83), np.full((61, 83), 77))
 
 
 def test_odd_sizes_give_maps_of_one_size() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,10 +12,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from gsvnet_model import street_drive
-from gsvnet_model.checkpoint import read_networks, save_model
-from gsvnet_model.classes import CAMVID, IGNORE_INDEX
+from gsvnet_model.checkpoint import read_networks, save_model, store_class_bias
+from gsvnet_model.classes import CAMVID, IGNORE_INDEX, ClassTable
 from gsvnet_model.cli import main
 from gsvnet_model.data import drive_pool
 from gsvnet_model.data.augment import Augmentation, paste_classes, random_view
@@ -76,9 +78,16 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
     for name, value in whole.items():
         assert torch.allclose(value.float(), resumed[name].float(), rtol=1e-3, atol=1e-4), name
     other = build_keyframe_network(recipe(6).network, 11)
-    for changed, start in ((recipe(7), None), (recipe(6), other)):
+    less_data = tmp_path / "data"
+    shutil.copytree(training_folder, less_data)
+    next((less_data / "train" / "images").iterdir()).unlink()
+    for changed, start, data in (
+        (recipe(7), None, training_folder),
+        (recipe(6), other, training_folder),
+        (recipe(6), None, less_data),
+    ):
         with pytest.raises(ValueError, match="holds a training of another recipe"):
-            train_keyframe(changed, INFO, training_folder, tmp_path / "cut", device, start)
+            train_keyframe(changed, INFO, data, tmp_path / "cut", device, start)
 
 
 def test_the_loss_falls(
@@ -109,6 +118,10 @@ def test_recipe_guards(tmp_path: Path) -> None:
         ("phases: [{share: 1, crop: [64, 64], drive_images: 8}]", "drive_images"),
         ("augmentation: {scale: [2, 1]}", "scale"),
         ("loss_stride: 0", "loss_stride"),
+        ("learning_rate: fast", "learning_rate: expected a number, got 'fast'"),
+        ("learning_rate: true", "learning_rate: expected a number, got True"),
+        ("iterations: 1.5", "iterations: expected a whole number, got 1.5"),
+        ("network: 18", "network: expected a text, got 18"),
         ("parts: []", "a list of mappings"),
         ("parts: [1]", "expected a mapping"),
         ("parts: [{seed: 1}, {seed: 2}]", "expected a recipe of one part, got 2"),
@@ -116,6 +129,14 @@ def test_recipe_guards(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
             read_recipe(path, KeyframeRecipe)
+
+
+def test_numbers_are_read_as_meant(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("{learning_rate: 2e-3, jaccard: 1}")  # YAML itself reads a text and an integer
+    recipe = read_recipe(path, KeyframeRecipe)
+    assert (recipe.learning_rate, recipe.jaccard) == (0.002, 1.0)
+    assert type(recipe.jaccard) is float
 
 
 def test_parts_share_what_they_do_not_say(tmp_path: Path) -> None:
@@ -147,6 +168,13 @@ def test_parts_follow_one_another(
     assert train("{iterations: 2}, {iterations: 3, seed: 2}") == 0
     trained, _, info = read_networks(tmp_path / "run" / "weights.safetensors")
     assert info.command == "gsvnet train keyframe --recipe recipe.yaml"
+    # Nothing is left to learn, so what was fitted since stays.
+    bias = tuple(np.linspace(-1, 1, 11).tolist())
+    store_class_bias(tmp_path / "run" / "weights.safetensors", bias, "balanced")
+    assert train("{iterations: 2}, {iterations: 3, seed: 2}") == 0
+    assert "nothing left to learn" in capsys.readouterr().out
+    _, _, again = read_networks(tmp_path / "run" / "weights.safetensors")
+    assert (again.class_bias, again.command) == (bias, "balanced")
     # The same by hand.
     network = None
     for number, part in enumerate(read_parts(recipe_file, KeyframeRecipe), 1):
@@ -304,7 +332,11 @@ def test_weights_of_the_same_network_keep_their_propagation(
     grey = dataclasses.replace(info, normalisation=Normalisation((0.0,) * 3, (1.0,) * 3))
     save_model(other, keyframe, after, grey, torch.float16)
     assert train(other) == 2
-    assert "images normalised by" in capsys.readouterr().err
+    assert "expected normalisation" in capsys.readouterr().err
+    renamed = dataclasses.replace(info, classes=ClassTable.numbered(11))
+    save_model(other, keyframe, after, renamed, torch.float16)
+    assert train(other) == 2
+    assert "expected classes" in capsys.readouterr().err
 
     recipe_file.write_text("{network: swiftnet_r18, num_classes: 12}")
     assert train(weights_path) == 2
@@ -337,6 +369,7 @@ def test_drive_pool_is_kept_until_the_renderer_changes(
     assert np.array_equal(images, again) and np.array_equal(labels, again_labels)
     assert labels[:, 0, 0].tolist() == [*range(3, 3 + 12 * 17, 17), 4]
     assert rendered == [3, 4]  # twelve images of a drive, and only once
+    assert [path.suffixes for path in tmp_path.glob("drive_pool*")] == [[".npz"]]
     (sources / "drive.py").write_text("a = 2")
     load_drive_pool(tmp_path, 13, 4, 6, first_seed=3)
     assert rendered == [3, 4, 3, 4]
@@ -365,7 +398,43 @@ def test_data_folder_guards(
     assert find_camvid() == training_folder
     (tmp_path / "val" / "images").mkdir(parents=True)
     with pytest.raises(ValueError, match="found none"):
-        open_split(tmp_path, "val")
+        open_split(tmp_path, "val", 11)
     cv2.imwrite(str(tmp_path / "val" / "images" / "a.png"), np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(ValueError, match="label PNG"):
-        open_split(tmp_path, "val")
+        open_split(tmp_path, "val", 11)
+
+
+def write_frame(folder: Path, name: str, labels: NDArray[np.uint8]) -> None:
+    for kind, content in (("images", np.dstack([labels] * 3)), ("labels", labels)):
+        (folder / "val" / kind).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / "val" / kind / f"{name}.png"), content)
+
+
+def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number in (10, 9, 1):
+        write_frame(tmp_path, f"frame_{number}", np.full((2, 2), number, np.uint8))
+    split = open_split(tmp_path, "val", 11)
+    assert [int(labels[0, 0]) for _, labels in split] == [1, 9, 10]
+
+
+def test_labels_of_no_class_are_void_or_refused(tmp_path: Path) -> None:
+    """The SegNet tutorial's void is 11; other ids are of another class table."""
+    write_frame(tmp_path, "a", np.array([[0, 10, 11, 255]], np.uint8))
+    write_frame(tmp_path, "b", np.array([[0, 12, 18, 255]], np.uint8))
+    split = open_split(tmp_path, "val", 11)
+    assert split[0][1].tolist() == [[0, 10, 255, 255]]
+    with pytest.raises(ValueError, match=r"b\.png: expected class ids 0 to 10.* got \[12, 18\]"):
+        split[1]
+    assert open_split(tmp_path, "val", 19)[1][1].tolist() == [[0, 12, 18, 255]]
+
+
+def test_digest_is_of_all_files(tmp_path: Path) -> None:
+    labels = np.zeros((2, 2), np.uint8)
+    write_frame(tmp_path, "a", labels)
+    digests = [open_split(tmp_path, "val", classes).digest() for classes in (11, 11, 19)]
+    write_frame(tmp_path, "b", labels)
+    digests.append(open_split(tmp_path, "val", 11).digest())
+    (tmp_path / "val" / "labels" / "b.png").write_bytes(b"other")
+    digests.append(open_split(tmp_path, "val", 11).digest())
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 4

@@ -39,7 +39,7 @@ def test_command_writes_what_it_prints(
 ) -> None:
     file = tmp_path / "latency.json"
     arguments = ["latency", "--data", str(clip_folder), "--weights", str(weights_path)]
-    arguments += ["--rate", "100", "--interval", "1", "--repetitions", "1", "--json", str(file)]
+    arguments += ["--rate", "100", "--interval", "2", "--repetitions", "1", "--json", str(file)]
     assert main(arguments) == 0
     figures = json.loads(file.read_text())["modes"]
     lines = capsys.readouterr().out.splitlines()
@@ -47,10 +47,15 @@ def test_command_writes_what_it_prints(
         (row,) = [line for line in lines if line.startswith(f"| {mode} |")]
         assert f"{figures[mode]['p99_ms']:.1f}" in row
         assert f"{figures[mode]['miou']:.1f}" in row
-    assert figures["blocking"]["keyframe_share"] == 1.0
-    for option, wrong in (("--rate", "0"), ("--rate", "nan")):
+    assert figures["blocking"]["keyframe_share"] == 0.5
+    for option, wrong, message in (
+        ("--rate", "0", "a rate of more than 0 Hz"),
+        ("--rate", "nan", "a rate of more than 0 Hz"),
+        ("--interval", "1", "expected an interval of 2 or more"),
+        ("--interval", "4", "expected more than 4 frames"),
+    ):
         assert main([*arguments, option, wrong]) == 2
-        assert "a rate of more than 0 Hz" in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*arguments, "--repetitions", "0"])
     assert "expected a whole number of 1 or more, got '0'" in capsys.readouterr().err

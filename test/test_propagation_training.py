@@ -337,6 +337,22 @@ class TestEvaluation:
         assert result.average_miou(1) == pytest.approx(result.propagated[0].miou())
         assert result.minimum_miou(3) == pytest.approx(result.propagated[2].miou())
 
+    def test_a_still_clip_keeps_the_keyframes_labels(
+        self, sequence: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+    ) -> None:
+        """As a stream does: nothing is published anew while nothing moves."""
+        model = random_model()
+        result = evaluate_distances(model, [sequence[0]] * 4 + [sequence[8]], 3)
+        alone = ConfusionMatrix(11)
+        for _ in range(2):  # frames 2 and 3 stand still, 4 does not
+            alone.update(VideoSegmenter(model, 10).step(sequence[0][0]).labels, sequence[0][1])
+        last = VideoSegmenter(model, 10)
+        for image in (sequence[0][0], sequence[0][0], sequence[8][0]):
+            labels = last.step(image).labels
+        alone.update(labels, sequence[8][1])
+        counted = result.propagated[2].counts
+        assert np.abs(counted - alone.counts).sum() < 1e-3 * counted.sum()
+
     def test_baselines_on_a_still_clip(
         self, sequence: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
     ) -> None:

@@ -136,6 +136,11 @@ def test_perfect_keyframes_are_the_truth() -> None:
     frames = video(2)
     table = pair_table(random_model(), frames, 1, perfect_keyframes=True)
     assert np.trace(table.truth[0, 0]) > 0.75 * frames[0][1].size
+    # Cells lie where the grid has them: edges halfway between two are found.
+    stripes = np.repeat(np.arange(8, dtype=np.uint8), 12)[None].repeat(64, 0)
+    striped = [(np.dstack([stripes] * 3), stripes)]
+    table = pair_table(random_model(grid_filter="centred"), striped, 1, perfect_keyframes=True)
+    assert np.trace(table.truth[0, 0]) == stripes.size
     with pytest.raises(ValueError, match="labels"):
         pair_table(random_model(), [(frames[0][0], None)], 1, perfect_keyframes=True)
 

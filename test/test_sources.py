@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,6 @@ import pytest
 from numpy.typing import NDArray
 
 from gsvnet_model.sources import BUILT_IN, StreetClip, open_source, street_clip
-from gsvnet_model.sources.source import resize_image, resize_labels
 from gsvnet_model.street_drive import StreetDrive
 
 HEIGHT, WIDTH = 64, 96
@@ -88,6 +88,33 @@ def test_video_gives_all_frames_at_its_rate(tmp_path: Path) -> None:
     assert not source.is_recording
 
 
+def test_a_cut_video_is_told(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.avi", tmp_path / "cut.avi"
+    writer = cv2.VideoWriter(str(whole), cv2.VideoWriter.fourcc(*"MJPG"), 12.5, (WIDTH, HEIGHT))
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        writer.write(rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8))
+    writer.release()
+    content = whole.read_bytes()
+    cut.write_bytes(content[: len(content) // 2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(open_source(str(whole)).images())) == 20
+        assert len(list(open_source(str(cut), num_images=5).images())) == 5
+    with pytest.warns(UserWarning, match=r"frames could be read, the file announces 20"):
+        count = len(list(open_source(str(cut)).images()))
+    assert 5 < count < 20
+
+
+def test_a_folder_may_be_called_by_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "00").mkdir()
+    cv2.imwrite(str(tmp_path / "00" / "000000.png"), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    assert len(list(open_source("00").images())) == 1
+
+
 def test_clip_is_exact_and_rendered_once(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = open_source(BUILT_IN, HEIGHT, WIDTH, num_images=3)
     drive = StreetDrive(street_clip.SEED, HEIGHT, WIDTH, 15.0)
@@ -147,18 +174,3 @@ def test_exception_of_files(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(ValueError, match="OpenCV can decode"):
         open_source(str(tmp_path / "text.mp4"))
-
-
-def test_resize_keeps_what_fits() -> None:
-    image = np.zeros((4, 6, 3), np.uint8)
-    assert resize_image(image, None) is image
-    assert resize_image(image, (4, 6)) is image
-    image[:, 3:] = 200
-    np.testing.assert_array_equal(resize_image(image, (2, 2))[0, :, 0], [0, 200])
-
-
-def test_resize_of_labels_invents_none() -> None:
-    labels = np.array([[0, 10], [10, 255]], np.uint8)
-    large = resize_labels(labels, (7, 9))
-    assert large.shape == (7, 9)
-    assert set(np.unique(large)) == {0, 10, 255}

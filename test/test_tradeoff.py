@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from models import random_model
 
 from gsvnet_model import VideoSegmenter
+from gsvnet_model.checkpoint import read_networks, save_model
+from gsvnet_model.classes import ClassTable
 from gsvnet_model.cli import tradeoff as verb
 from gsvnet_model.data.camvid import LabelledImage
 from gsvnet_model.evaluation import evaluate_distances
@@ -197,3 +200,8 @@ class TestVerb:
             self.run("--data", data, "--intervals", 1)
         with pytest.raises(ValueError, match="different names"):
             self.run("--data", data, "--weights", weights_path, weights_path)
+        keyframe, propagation, info = read_networks(weights_path)
+        renamed = dataclasses.replace(info, classes=ClassTable.numbered(11))
+        save_model(data / "renamed.safetensors", keyframe, propagation, renamed)
+        with pytest.raises(ValueError, match="same classes, got random, renamed"):
+            self.run("--data", data, "--weights", weights_path, data / "renamed.safetensors")

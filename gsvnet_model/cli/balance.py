@@ -12,8 +12,8 @@ from gsvnet_model.cli.options import (
     add_model_options,
     add_split_option,
     chosen_model,
+    chosen_split,
 )
-from gsvnet_model.data.camvid import find_camvid, open_split
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,7 +32,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _run(options: argparse.Namespace) -> None:
     weights, model = chosen_model(options)
-    fit = fit_class_bias(model, open_split(find_camvid(options.data), options.split))
+    fit = fit_class_bias(model, chosen_split(options, model.info))
     print(f"mIoU of the stills: {fit.miou_before:.1f}, with the bias {fit.miou_after:.1f}")
     for name, value in zip(model.info.classes.names, fit.values, strict=True):
         print(f"{name:>12} {value:+.2f}")

@@ -12,8 +12,8 @@ from gsvnet_model.cli.options import (
     add_model_options,
     add_split_option,
     chosen_model,
+    chosen_split,
 )
-from gsvnet_model.data.camvid import find_camvid, open_split
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,8 +31,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _run(options: argparse.Namespace) -> None:
     weights, model = chosen_model(options)
-    split = open_split(find_camvid(options.data), options.split)
-    temperatures = fit_temperatures(model, split, options.ages)
+    temperatures = fit_temperatures(model, chosen_split(options, model.info), options.ages)
     before = ", ".join(f"{value:.2f}" for value in model.info.temperatures)
     print(f"temperatures by age: {', '.join(f'{value:.2f}' for value in temperatures)}")
     print(f"those of the weights: {before}")

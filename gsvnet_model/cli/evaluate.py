@@ -14,9 +14,10 @@ from gsvnet_model.cli.options import (
     add_model_options,
     add_split_option,
     chosen_model,
+    chosen_split,
 )
 from gsvnet_model.complexity import measure_complexity
-from gsvnet_model.data.camvid import find_camvid, open_split, read_image
+from gsvnet_model.data.camvid import read_image
 from gsvnet_model.data.cityscapes import open_cityscapes
 from gsvnet_model.environment import describe_machine, sha256, write_json
 from gsvnet_model.evaluation import KEYFRAME_OUTPUTS, DistanceEvaluation, evaluate_distances
@@ -97,12 +98,13 @@ def _run(options: argparse.Namespace) -> None:
 def _measure_camvid(
     model: SegmentationModel, options: argparse.Namespace
 ) -> tuple[DistanceEvaluation, tuple[int, int], list[StreamFigures], int]:
-    """Return counts, image size (height, width), figures of streams and number of frames."""
-    split = open_split(find_camvid(options.data), options.split)
+    """Return counts, image size (height, width), figures of streams and number of judged frames."""
+    split = chosen_split(options, model.info)
     result = evaluate_distances(model, split, options.max_interval, options.keyframe_output)
     usual = DEFAULT_KEYFRAME_INTERVAL
     kinds = [(1, 0.0), *((usual, share) for share in (0.0, DEFAULT_CARRY_OVER))]
-    return result, split[0][1].shape, measure_streams(model, split, kinds), len(split)
+    judged = len(split) - (options.max_interval - 1)  # those that every distance can reach
+    return result, split[0][1].shape, measure_streams(model, split, kinds), judged
 
 
 def _measure_cityscapes(

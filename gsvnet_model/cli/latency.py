@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace) -> None:
     if not 0 < options.rate < math.inf:
         raise ValueError(f"expected a rate of more than 0 Hz, got {options.rate:g}")
     weights, model = chosen_model(options)
-    split = open_split(find_camvid(options.data), "val")
+    split = open_split(find_camvid(options.data), "val", model.info.classes.num_classes)
     modes = measure_latency(model, split, options.rate, options.interval, options.repetitions)
     unit = modes["blocking"].propagated_ms
     rows = {mode: _figures(figures, unit) for mode, figures in modes.items()}

@@ -7,9 +7,9 @@ import argparse
 from pathlib import Path
 
 from gsvnet_model.checkpoint import default_weights, load_model
-from gsvnet_model.data.camvid import DATA_VARIABLE
+from gsvnet_model.data.camvid import DATA_VARIABLE, LabelledImages, find_camvid, open_split
 from gsvnet_model.device import AUTO, PRECISIONS
-from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model import ModelInfo, SegmentationModel
 
 
 def image_size(text: str) -> tuple[int, int]:
@@ -37,7 +37,12 @@ def counting_number(text: str) -> int:
 
 def add_data_option(parser: argparse._ActionsContainer) -> None:
     """Declare where the labelled images lie; see `find_camvid`."""
-    parser.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="CamVid folder, or one laid out alike with labels in the class ids of the weights "
+        f"(default: {DATA_VARIABLE})",
+    )
 
 
 def add_split_option(parser: argparse.ArgumentParser, default: str) -> None:
@@ -45,6 +50,11 @@ def add_split_option(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--split", default=default, help="split of the folder (default: %(default)s)"
     )
+
+
+def chosen_split(options: argparse.Namespace, info: ModelInfo) -> LabelledImages:
+    """Return what `add_data_option` and `add_split_option` name, labelled in the weights' ids."""
+    return open_split(find_camvid(options.data), options.split, info.classes.num_classes)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

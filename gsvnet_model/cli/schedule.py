@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gsvnet_model.benchmark.timing import CLOCKS, Clock, clock_of
+from gsvnet_model.classes import CAMVID
 from gsvnet_model.cli.options import add_data_option, add_model_options, chosen_model
 from gsvnet_model.data.camvid import find_camvid
 from gsvnet_model.environment import describe_machine, sha256, write_json
@@ -79,6 +81,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _run(options: argparse.Namespace) -> None:
     weights, model = chosen_model(options)
+    if model.info.classes != CAMVID:
+        raise ValueError(
+            f"{weights}: expected weights of CamVid's classes, which clip and drives are labelled "
+            f"in, got {', '.join(model.info.classes.names)}"
+        )
     quality = _read_quality(options.quality)
     learned = _Learned(model, options.baselines, options.tables, sha256(weights)[:12])
     clip = clip_video(find_camvid(options.data))
@@ -214,7 +221,9 @@ class _Learned:
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             found = predicted_disagreement(baseline, network, self._model, video, _DISTANCES)
-            np.save(path, found)
+            partial = path.with_suffix(".partial.npy")  # as tables are written
+            np.save(partial, found)
+            os.replace(partial, path)
         return np.asarray(np.load(path), np.float64)
 
 

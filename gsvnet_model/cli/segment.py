@@ -15,6 +15,10 @@ from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL, VideoSegmenter
 from gsvnet_model.sources import open_source
 from gsvnet_model.visualization import overlay
 
+_VIDEO = "overlay.mp4"
+_FOLDERS = ("labels", "confidence")
+_MOST_TICKS = 65535
+
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
@@ -39,21 +43,25 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _run(options: argparse.Namespace) -> None:
     """Write overlay.mp4, labels/NNNNNN.png (class ids) and confidence/NNNNNN.png."""
+    _check_unused(options.output)
     model = load_model(options.weights, options.device, options.precision, options.input_scale)
     segmenter = VideoSegmenter(model, options.interval)
     source = open_source(options.source, num_images=options.frames)
-    for folder in ("labels", "confidence"):
+    for folder in _FOLDERS:
         (options.output / folder).mkdir(parents=True, exist_ok=True)
     palette = model.info.classes.palette_array()
     video = None
     for index, image in enumerate(tqdm(source.images(), unit="frame")):
         if video is None:
             size = (image.shape[1], image.shape[0])
-            path = options.output / "overlay.mp4"
+            path = options.output / _VIDEO
             codec = cv2.VideoWriter.fourcc(*"mp4v")
-            video = cv2.VideoWriter(str(path), codec, source.rate_hz, size)
+            video = cv2.VideoWriter(str(path), codec, _writable_rate(source.rate_hz), size)
             if not video.isOpened():
-                raise ValueError(f"expected an OpenCV that writes MPEG-4, cannot write {path}")
+                raise ValueError(
+                    f"expected a size that OpenCV can write as MPEG-4 (sides below 8192 pixels), "
+                    f"got {size[0]}x{size[1]}; cannot write {path}"
+                )
         step = segmenter.step(image)
         name = f"{index:06d}.png"
         _write(options.output / "labels" / name, step.labels)
@@ -64,6 +72,29 @@ def _run(options: argparse.Namespace) -> None:
     if video is not None:
         video.release()
     print(f"labels, confidence and overlay.mp4: {options.output}")
+
+
+def _check_unused(output: Path) -> None:
+    """Check that results overwrite nothing: neither the source nor what an earlier run left.
+
+    Raises:
+        ValueError: if something lies where they go.
+    """
+    found = [name for name in (_VIDEO, *_FOLDERS) if (output / name).exists()]
+    if found:
+        raise ValueError(
+            f"expected a folder for the results that holds none of {_VIDEO}, "
+            f"{' and '.join(_FOLDERS)}, but {output} has {', '.join(found)}; name another or move "
+            "them away"
+        )
+
+
+def _writable_rate(rate_hz: float) -> float:
+    """Return the nearest rate that MPEG-4 can hold: its clock has 65535 ticks a second at most."""
+    for decimals in (3, 2, 1):
+        if rate_hz * 10**decimals <= _MOST_TICKS:
+            return round(rate_hz, decimals)
+    return round(rate_hz)
 
 
 def _write(path: Path, image: cv2.typing.MatLike) -> None:

@@ -5,19 +5,25 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from gsvnet_model.benchmark.timing import CLOCKS
 from gsvnet_model.checkpoint import default_weights, read_networks
-from gsvnet_model.cli.options import add_data_option, add_split_option, counting_number
-from gsvnet_model.data.camvid import find_camvid, open_split
+from gsvnet_model.cli.options import (
+    add_data_option,
+    add_split_option,
+    chosen_split,
+    counting_number,
+)
 from gsvnet_model.device import AUTO, PRECISIONS, choose_device, choose_precision
 from gsvnet_model.environment import describe_machine, sha256, write_json
-from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model import ModelInfo, SegmentationModel
 from gsvnet_model.model_card import markdown_table
+from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.tradeoff import (
     Contestant,
     TradeoffPoint,
@@ -85,8 +91,12 @@ def _run(options: argparse.Namespace) -> None:
     names = [path.stem for path in files]
     if len(set(names)) < len(names):
         raise ValueError(f"expected weights files of different names, got {names}")
-    split = open_split(find_camvid(options.data), options.split)
-    models, contestants = _line_up(files, split[0][1].shape, options)
+    networks = {path.stem: read_networks(path) for path in files}
+    infos = [info for _, _, info in networks.values()]
+    if any(info.classes != infos[0].classes for info in infos):
+        raise ValueError(f"expected weights of the same classes, got {', '.join(names)}")
+    split = chosen_split(options, infos[0])
+    models, contestants = _line_up(networks, split[0][1].shape, options)
     images = [split[index][0] for index in range(min(len(split), _TIMED_IMAGES))]
     frames_per_s = measure_throughput(
         models, contestants, images, options.repetitions, options.clock
@@ -140,12 +150,14 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _line_up(
-    files: Sequence[Path], size: tuple[int, ...], options: argparse.Namespace
+    networks: Mapping[str, tuple[nn.Module, PropagationNetwork, ModelInfo]],
+    size: tuple[int, ...],
+    options: argparse.Namespace,
 ) -> tuple[dict[tuple[str, float], SegmentationModel], list[Contestant]]:
     """Return the models by weights and input scale, and the contestants in order.
 
     Args:
-        files: the weights.
+        networks: of the weights, by name.
         size: (height, width) of the images.
         options: of the command.
     """
@@ -154,16 +166,15 @@ def _line_up(
     precision = choose_precision(options.precision, device)
     models: dict[tuple[str, float], SegmentationModel] = {}
     contestants: list[Contestant] = []
-    for path in files:
-        keyframe, propagation, info = read_networks(path)
+    for name, (keyframe, propagation, info) in networks.items():
         own = info.scale_of(height, width)
         for scale in sorted({own, *options.scales}):
             scaled = info if scale == own else info.at_scale(scale)
-            models[path.stem, scale] = SegmentationModel(
+            models[name, scale] = SegmentationModel(
                 keyframe, propagation, scaled, device, precision
             )
             intervals = {1, *options.intervals} if scale == own else {1}
-            contestants += [Contestant(path.stem, scale, entry) for entry in sorted(intervals)]
+            contestants += [Contestant(name, scale, entry) for entry in sorted(intervals)]
     return models, contestants
 
 

@@ -23,6 +23,7 @@ from gsvnet_model.training.keyframe_recipe import KeyframeRecipe
 from gsvnet_model.training.propagation import train_propagation
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.training.recipe import read_parts
+from gsvnet_model.training.run import Run
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -76,16 +77,15 @@ def _train_keyframe(options: argparse.Namespace) -> None:
     network, teacher = None, None
     if options.start is not None:
         network, trained, earlier = read_networks(options.start)
+        _check_same("normalisation", options.start, earlier, info)
         command = f"{earlier.command}; {command} --start {options.start.name}"
         if earlier.keyframe_network == parts[0].network:
-            if earlier.normalisation != info.normalisation:
-                raise ValueError(
-                    f"{options.start}: expected images normalised by {info.normalisation}, as in "
-                    f"training, got {earlier.normalisation}; start from other weights"
-                )
+            _check_same("classes", options.start, earlier, info)
             propagation, info = trained, earlier.unfitted()
     if options.teacher is not None:
-        teacher, _, _ = read_networks(options.teacher)
+        teacher, _, teaching = read_networks(options.teacher)
+        for name in ("normalisation", "classes"):
+            _check_same(name, options.teacher, teaching, info)
         command = f"{command} --teacher {options.teacher.name}"
     data = find_camvid(options.data)
     for part, folder in zip(parts, _folders(options.output, len(parts)), strict=True):
@@ -102,9 +102,9 @@ def _train_keyframe(options: argparse.Namespace) -> None:
         )
         network = learned = build_keyframe_network(part.network, part.num_classes)
         learned.load_state_dict(weights)
-        _save(folder, learned, propagation, info)
+        _save(folder, folder, learned, propagation, info)
     if len(parts) > 1:
-        _save(options.output, learned, propagation, info)
+        _save(options.output, folder, learned, propagation, info)
 
 
 def _train_propagation(options: argparse.Namespace) -> None:
@@ -131,9 +131,17 @@ def _train_propagation(options: argparse.Namespace) -> None:
         weights = train_propagation(part, keyframe, info, data, folder, device, start)
         start = learned = PropagationNetwork(part.network)
         learned.load_state_dict(weights)
-        _save(folder, keyframe, learned, info)
+        _save(folder, folder, keyframe, learned, info)
     if len(parts) > 1:
-        _save(options.output, keyframe, learned, info)
+        _save(options.output, folder, keyframe, learned, info)
+
+
+def _check_same(name: str, weights: Path, got: ModelInfo, training: ModelInfo) -> None:
+    if getattr(got, name) != getattr(training, name):
+        raise ValueError(
+            f"{weights}: expected {name} {getattr(training, name)}, as in training, got "
+            f"{getattr(got, name)}; give other weights"
+        )
 
 
 def _check_classes(recipe: Path, num_classes: int, info: ModelInfo) -> None:
@@ -152,8 +160,25 @@ def _folders(output: Path, num_parts: int) -> list[Path]:
 
 
 def _save(
-    folder: Path, keyframe: torch.nn.Module, propagation: PropagationNetwork, info: ModelInfo
+    folder: Path,
+    run: Path,
+    keyframe: torch.nn.Module,
+    propagation: PropagationNetwork,
+    info: ModelInfo,
 ) -> None:
+    """Write what a run has learned, unless an earlier call has.
+
+    Args:
+        folder: where to.
+        run: folder of the run; the last one of several.
+        keyframe: its keyframe network.
+        propagation: its propagation network.
+        info: what belongs to the weights.
+    """
     path = folder / "weights.safetensors"
+    if path.exists() and path.stat().st_mtime >= Run.checkpoint_file(run).stat().st_mtime:
+        # What was fitted and stored in them since is not learned again.
+        print(f"weights: {path}, of an earlier call: there was nothing left to learn")
+        return
     save_model(path, keyframe, propagation, info, torch.float16)
     print(f"weights: {path}")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,9 @@ def load_drive_pool(
             frame = drive.frame((index - start) * _SPACING)
             images[index], labels[index] = frame.image, frame.labels
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(cache, images=images, labels=labels)
+    partial = cache.with_suffix(".partial.npz")  # a cut in the middle leaves no broken pool
+    np.savez(partial, images=images, labels=labels)
+    os.replace(partial, cache)
     return images, labels
 
 

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -178,20 +179,29 @@ def save_baselines(path: Path, networks: Mapping[Baseline, PairNetwork]) -> None
 
 
 def load_baselines(path: Path, device: torch.device) -> dict[Baseline, PairNetwork]:
-    """Read what `save_baselines` wrote."""
-    tensors = load_file(path)
+    """Read what `save_baselines` wrote.
+
+    Raises:
+        ValueError: if the file is something else.
+    """
     networks: dict[Baseline, PairNetwork] = {}
-    for baseline in BASELINES:
-        prefix = f"{baseline}."
-        state = {
-            name.removeprefix(prefix): value
-            for name, value in tensors.items()
-            if name.startswith(prefix)
-        }
-        if state:
-            network = PairNetwork(state["norm.weight"].shape[0])
-            network.load_state_dict(state)
-            networks[baseline] = network.to(device).eval()
+    try:
+        tensors = load_file(path)
+        for baseline in BASELINES:
+            prefix = f"{baseline}."
+            state = {
+                name.removeprefix(prefix): value
+                for name, value in tensors.items()
+                if name.startswith(prefix)
+            }
+            if state:
+                network = PairNetwork(state["norm.weight"].shape[0])
+                network.load_state_dict(state)
+                networks[baseline] = network.to(device).eval()
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise ValueError(
+            f"{path}: expected what 'gsvnet fit-quality --baselines' wrote, got {error!r}"
+        ) from error
     return networks
 
 

@@ -7,6 +7,7 @@ judged on them without running a network again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 from gsvnet_model.labels import labels_and_confidence
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import image_tensor
+from gsvnet_model.preprocessing import image_tensor, values_on_grid
 from gsvnet_model.scheduling.quality import QualityModel
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
 from gsvnet_model.scheduling.stillness import held, moving_cells
@@ -66,7 +67,11 @@ class PairTable:
 
     def save(self, path: Path) -> None:
         """Write the table."""
-        np.savez_compressed(path, agreement=self.agreement, truth=self.truth, signals=self.signals)
+        partial = path.with_suffix(".partial.npz")  # a cut in the middle leaves no broken table
+        np.savez_compressed(
+            partial, agreement=self.agreement, truth=self.truth, signals=self.signals
+        )
+        os.replace(partial, path)
 
     @classmethod
     def load(cls, path: Path) -> PairTable:
@@ -189,9 +194,10 @@ def _truth_logits(
     height, width = truth.shape
     own = labels_and_confidence(logits[0], height, width)[0]
     filled = torch.from_numpy(np.where(truth < logits.shape[1], truth, own))
-    shares = F.one_hot(filled.long(), logits.shape[1]).permute(2, 0, 1)[None].float()
-    grid = model.info.grid_size(height, width)
-    return (F.adaptive_avg_pool2d(shares, grid) + _TRUTH_FLOOR).log().to(model.device)
+    one_hot = F.one_hot(filled.long(), logits.shape[1]).permute(2, 0, 1)[None].float()
+    stride = model.info.grid_stride_of(height, width)
+    shares = values_on_grid(one_hot, stride, model.info.grid_filter)
+    return (shares + _TRUTH_FLOOR).log().to(model.device)
 
 
 def _counts(

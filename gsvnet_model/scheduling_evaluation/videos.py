@@ -54,7 +54,7 @@ def varied_order(num_frames: int, seed: int = 0) -> list[int]:
 
 def clip_video(data: Path) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Return the labelled validation clip of a CamVid folder."""
-    clip = open_split(data, "val")
+    clip = open_split(data, "val", CAMVID.num_classes)
     return [clip[index] for index in range(len(clip))]
 
 

@@ -56,9 +56,10 @@ def open_source(
         raise ValueError(f"expected at least one image, got {num_images}")
     if name == BUILT_IN:
         return StreetClip(size, rate_hz, num_images)
-    if name.isdecimal():
-        return CameraDevice(int(name), size, rate_hz, num_images)
     path = Path(name).expanduser()
+    # A folder named 00 is one, wherever there is such a folder.
+    if name.isdecimal() and not path.exists():
+        return CameraDevice(int(name), size, rate_hz, num_images)
     if path.is_dir():
         return ImageFolder(path, size, rate_hz, num_images)
     if path.is_file():

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gsvnet_model.data.camvid import read_image, read_labels
-from gsvnet_model.sources.source import DEFAULT_RATE_HZ, Size, resize_image, resize_labels
+from gsvnet_model.data.file_order import natural_order
+from gsvnet_model.resize import Size, resize_image, resize_labels
+from gsvnet_model.sources.source import DEFAULT_RATE_HZ
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -67,10 +68,4 @@ class ImageFolder:
 
 def _image_files(folder: Path) -> list[Path]:
     files = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    return sorted(files, key=_natural_order)
-
-
-def _natural_order(path: Path) -> list[tuple[int, str]]:
-    """Return a sort key that puts frame_10 after frame_9."""
-    parts = re.findall(r"\d+|\D+", path.name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return sorted(files, key=natural_order)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from gsvnet_model.data.drive_pool import renderer_version
-from gsvnet_model.sources.source import DEFAULT_RATE_HZ, Size
+from gsvnet_model.resize import Size
+from gsvnet_model.sources.source import DEFAULT_RATE_HZ
 from gsvnet_model.street_drive import StreetDrive
 
 DEFAULT_SIZE: Size = (360, 480)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_model.sources.source import DEFAULT_RATE_HZ, Size, resize_image
+from gsvnet_model.resize import Size, resize_image
+from gsvnet_model.sources.source import DEFAULT_RATE_HZ
 
 
 class VideoFile:
@@ -46,12 +48,26 @@ class VideoFile:
         self.rate_hz = rate_hz or (own_rate_hz if 0 < own_rate_hz <= 1000 else DEFAULT_RATE_HZ)
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
-        """Return the images from the start, each (H, W, 3) uint8 RGB."""
+        """Return the images from the start, each (H, W, 3) uint8 RGB.
+
+        Warns where fewer can be read than the file says it has: what is damaged is left out, and
+        the numbers of later frames are no longer those of the video.
+        """
         capture = self._open()
+        announced, count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0
         try:
-            yield from itertools.islice(_frames(capture, self._size), self._num_images)
+            for image in itertools.islice(_frames(capture, self._size), self._num_images):
+                yield image
+                count += 1
         finally:
             capture.release()
+        wanted = announced if self._num_images is None else min(announced, self._num_images)
+        if count < wanted:
+            warnings.warn(
+                f"{self._path}: {count} frames could be read, the file announces {announced}; is "
+                "it damaged or cut?",
+                stacklevel=2,
+            )
 
     def labels(self, index: int) -> None:
         """Return None: a video file has no labels."""

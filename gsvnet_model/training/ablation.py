@@ -115,7 +115,7 @@ def ablate(
         run = folder / variant.folder_name
         rows_file = run / "rows.json"
         chosen = variant.changed(recipe)
-        identity = propagation_identity(chosen, keyframe, info, propagation.flow)
+        identity = propagation_identity(chosen, keyframe, info, data, propagation.flow)
         if not rows_file.exists():
             weights = train_propagation(
                 chosen,
@@ -153,7 +153,7 @@ def _judge(
 ) -> list[Row]:
     path = run / "weights.safetensors"
     save_model(path, keyframe, propagation, info, torch.float16)
-    split = open_split(data, "val")
+    split = open_split(data, "val", info.classes.num_classes)
     result = evaluate_distances(load_model(path, str(device)), split, MAX_INTERVAL)
     cost = measure_complexity(keyframe, propagation, info, split[0][1].shape)
     rows = [_row(variant.name, cost.propagation, result)]

@@ -42,6 +42,6 @@ def check_identity(folder: object, found: object, wanted: str) -> None:
         )
     if found != wanted:
         raise ValueError(
-            f"{folder}: holds a training of another recipe, or from other weights; go on with "
-            "those it was begun with, or choose another folder"
+            f"{folder}: holds a training of another recipe, other data or from other weights; go "
+            "on with those it was begun with, or choose another folder"
         )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsvnet_model.data.camvid import open_split
+from gsvnet_model.data.drive_pool import renderer_version
 from gsvnet_model.freed_memory import keep_freed_memory
 from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.metrics import ConfusionMatrix
@@ -63,7 +64,10 @@ def train_keyframe(
             f"expected a teacher exactly where the recipe distils, got distillation "
             f"{recipe.distillation} and {'no' if teacher is None else 'a'} teacher"
         )
-    run = Run(output, identity_of(recipe, start_from, teacher))
+    train_split = open_split(data, "train", recipe.num_classes)
+    run = Run(
+        output, identity_of(recipe, start_from, teacher, train_split.digest(), renderer_version())
+    )
     torch.manual_seed(recipe.seed)
     if device.type == "cpu":
         keep_freed_memory()
@@ -82,7 +86,7 @@ def train_keyframe(
         recipe.iterations,
         lambda average: {"validation_miou": _validate(recipe, info, average, data, device)},
     )
-    stills = Stills(data)
+    stills = Stills(train_split)
     drives = Drives(drive_folder or output, recipe.drive_pool, stills.size)
     weights = class_weights(stills.labels, recipe.num_classes, recipe.class_balance).to(device)
     for iteration, (images, labels) in zip(
@@ -123,7 +127,7 @@ def _validate(
     network.load_state_dict(average)
     network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     matrix = ConfusionMatrix(recipe.num_classes)
-    split = open_split(data, "val")
+    split = open_split(data, "val", recipe.num_classes)
     for index in range(0, len(split), 10):
         image, truth = split[index]
         with torch.autocast(device.type, torch.bfloat16):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gsvnet_model.data.augment import paste_classes, random_view
-from gsvnet_model.data.camvid import open_split
+from gsvnet_model.data.camvid import LabelledImages
 from gsvnet_model.data.drive_pool import load_drive_pool
 from gsvnet_model.training.keyframe_recipe import KeyframeRecipe
 
@@ -21,8 +21,7 @@ from gsvnet_model.training.keyframe_recipe import KeyframeRecipe
 class Stills:
     """The training split in memory: (H, W, 3) images and (H, W) labels, uint8."""
 
-    def __init__(self, data: Path) -> None:
-        split = open_split(data, "train")
+    def __init__(self, split: LabelledImages) -> None:
         pairs = [split[index] for index in range(len(split))]
         self.images = [image for image, _ in pairs]
         self.labels = [labels for _, labels in pairs]

@@ -20,7 +20,7 @@ from gsvnet_model.propagation.flow import FlowLight
 from gsvnet_model.training.class_weights import class_weights
 from gsvnet_model.training.identity import identity_of
 from gsvnet_model.training.learner import Learner
-from gsvnet_model.training.propagation_clips import draw_clips, render_clips
+from gsvnet_model.training.propagation_clips import clip_source, draw_clips, render_clips
 from gsvnet_model.training.propagation_losses import clip_losses, flow_losses
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.training.propagation_validation import validate
@@ -62,7 +62,7 @@ def train_propagation(
     See: paper Sec. 4.1 (training).
     """
     # Before clips are rendered, lest it be in vain.
-    run = Run(output, propagation_identity(recipe, keyframe_network, info, start_from))
+    run = Run(output, propagation_identity(recipe, keyframe_network, info, data, start_from))
     keyframe_network = keyframe_network.to(device).eval()
     clips, held_out = render_clips(
         recipe, keyframe_network, recipe.described(info), data, clip_folder or output, device
@@ -112,11 +112,16 @@ def train_propagation(
 
 
 def propagation_identity(
-    recipe: PropagationRecipe, keyframe_network: nn.Module, info: ModelInfo, start: nn.Module | None
+    recipe: PropagationRecipe,
+    keyframe_network: nn.Module,
+    info: ModelInfo,
+    data: Path,
+    start: nn.Module | None,
 ) -> str:
     """Return what tells this training from others."""
-    inputs = (info.normalisation, info.input_scale, info.max_input_pixels, info.class_bias)
-    return identity_of(recipe, inputs, keyframe_network, start)
+    inputs = (info.normalisation, info.input_scale, info.max_input_pixels, info.input_stride)
+    clips = clip_source(data, info)
+    return identity_of(recipe, inputs, info.class_bias, clips, keyframe_network, start)
 
 
 def _start_from_warping(network: PropagationNetwork) -> None:

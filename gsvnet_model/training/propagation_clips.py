@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gsvnet_model.classes import CAMVID
 from gsvnet_model.data.augment import Augmentation, random_view
 from gsvnet_model.data.camvid import open_split
+from gsvnet_model.data.drive_pool import renderer_version
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.motion import MovingFrame, SceneRoles, collect_cutouts, moving_still
 from gsvnet_model.preprocessing import Normalisation
@@ -51,7 +52,7 @@ def render_clips(
         output: where the clips are kept.
         device: where the keyframe network runs.
     """
-    split = open_split(data, "train")
+    split = open_split(data, "train", info.classes.num_classes)
     # Runs of three neighbours, so that most held-out views differ from those trained on.
     held_out = [index for index in range(len(split)) if index % 37 < 3]
     stills = [split[index] for index in range(len(split)) if index not in held_out]
@@ -76,7 +77,8 @@ def render_clips(
             return still(stills, 0, index)
         return _drive_clip(index - recipe.still_clips, num_frames, height, width, recipe.seed)
 
-    identity = repr((recipe.seed, recipe.still_clips, recipe.distance, recipe.motion))
+    chosen = (recipe.seed, recipe.still_clips, recipe.distance, recipe.motion)
+    identity = repr((*chosen, clip_source(data, info)))
     common = (keyframe_network, info)
     return (
         render_snippets(
@@ -91,6 +93,11 @@ def render_clips(
             device,
         ),
     )
+
+
+def clip_source(data: Path, info: ModelInfo) -> str:
+    """Return a text that differs where the stills or the renderer of the clips do."""
+    return open_split(data, "train", info.classes.num_classes).digest() + renderer_version()
 
 
 def _drive_clip(

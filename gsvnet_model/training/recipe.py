@@ -13,6 +13,8 @@ import yaml
 
 Recipe = TypeVar("Recipe")
 
+_KINDS = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
+
 
 def read_recipe(path: Path, recipe_type: type[Recipe]) -> Recipe:
     """Read a recipe of one part; see `read_parts`.
@@ -70,15 +72,28 @@ def _build(recipe_type: type[Recipe], content: Any) -> Recipe:
     unknown = sorted(set(content) - set(names))
     if unknown:
         raise ValueError(f"{recipe_type.__name__}: expected keys out of {names}, got {unknown}")
-    return recipe_type(**{name: _convert(hints[name], value) for name, value in content.items()})
+    return recipe_type(
+        **{name: _convert(name, hints[name], value) for name, value in content.items()}
+    )
 
 
-def _convert(hint: Any, value: Any) -> Any:
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _convert(name: str, hint: Any, value: Any) -> Any:
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _build(hint, value)
     if typing.get_origin(hint) is tuple and isinstance(value, list):
         item = typing.get_args(hint)[0]
-        return tuple(_convert(item, element) for element in value)
-    if hint is float and isinstance(value, int):
-        return float(value)
+        return tuple(_convert(name, item, element) for element in value)
+    if hint is float and isinstance(value, str):  # YAML takes 1e-3 for a text: it wants 1.0e-3
+        value = _number(value)
+    if hint is float and type(value) is int:
+        value = float(value)
+    if hint in _KINDS and type(value) is not hint:
+        raise ValueError(f"{name}: expected {_KINDS[hint]}, got {value!r}")
     return value

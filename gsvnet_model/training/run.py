@@ -43,12 +43,17 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._identity = identity
-        self._file = folder / "checkpoint.pt"
+        self._file = self.checkpoint_file(folder)
         self.checkpoint: dict[str, Any] | None = None
         if self._file.exists():
             found = torch.load(self._file, map_location="cpu", weights_only=True)
             check_identity(folder, found.get("identity"), identity)
             self.checkpoint = found
+
+    @staticmethod
+    def checkpoint_file(folder: Path) -> Path:
+        """Return the path of the checkpoint of the run in a folder."""
+        return folder / "checkpoint.pt"
 
     def save(self, checkpoint: Mapping[str, Any]) -> None:
         """Replace the checkpoint. A cut in the middle leaves the old one intact."""
