@@ -3,7 +3,8 @@
 
 The stream goes on with propagated frames and never waits. Meanwhile it says which frames it has
 gone on to; the finished keyframe is propagated through the same frames and, once it has caught
-up, takes the place of the stream's state.
+up, takes the place of the stream's state. One that takes too long is given up by the stream, see
+`gsvnet_model.segmenter.MAX_FRAMES_BEHIND`.
 
 See: Li et al., "Low-Latency Video Semantic Segmentation" (their low-latency mode).
 """
@@ -116,6 +117,7 @@ class BackgroundKeyframe:
 
     Attributes:
         milliseconds: what it has cost so far.
+        num_followed: frames that the stream has gone on to since.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class BackgroundKeyframe:
         submit: Callable[[Callable[[], None]], None],
     ) -> None:
         self.milliseconds = 0.0
+        self.num_followed = 0
         self._model = model
         self._submit = submit
         self._lock = threading.Lock()
@@ -140,6 +143,7 @@ class BackgroundKeyframe:
 
     def follow(self, on_grid: GridImage) -> None:
         """Take note that the stream goes on to this frame."""
+        self.num_followed += 1
         arrived = self._arrived(on_grid)
         with self._lock:
             self._ahead.append(arrived)

@@ -34,6 +34,10 @@ from gsvnet_model.stream_state import (
 DEFAULT_KEYFRAME_INTERVAL = 5
 """Frames from one keyframe to the next: the largest interval of the paper's tables."""
 
+MAX_FRAMES_BEHIND = 30
+"""A keyframe beside the stream that has not caught up after as many frames, or two intervals if
+that is more, is given up: on a machine with too much to do it might never, and labels grow old."""
+
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -45,8 +49,8 @@ class Segmentation:
         confidence: (H, W) uint8, floor(255 * probability of the label); read-only.
         is_keyframe: whether the keyframe network labelled this frame.
         keyframe_age: frames since the keyframe that the labels come from; 0 on a keyframe.
-        reason: why it is a keyframe ("first", "size", "cut", the policy's or the caller's), or
-            why the keyframe network began to label it beside the stream, else "".
+        reason: why it is a keyframe ("first", "size", "cut", "behind", the policy's or the
+            caller's), or why the keyframe network began to label it beside the stream, else "".
         background: "running" while a keyframe is labelled beside the stream, "landed" when the
             labels come from such a one for the first time, else "".
         change: mean absolute difference between the grid images of this frame and the one
@@ -112,7 +116,8 @@ class VideoSegmenter:
         background: labels keyframes beside the stream, which then never waits: the policy's
             keyframes, and the caller's where there are labels to go on from. None labels them in
             the stream, as do first frames, changes of size, and cuts, which leave no labels to go
-            on from.
+            on from, and the one in place of a keyframe that has not caught up ("behind"; see
+            `MAX_FRAMES_BEHIND`).
         carry_over: share, 0 to 0.9, of a keyframe's logits that comes from the frames before, so
             that labels flicker less; 0 leaves the keyframe network's own, as in the paper. Where
             every frame is a keyframe, as at interval 1, nothing is carried along, and where the
@@ -178,7 +183,8 @@ class VideoSegmenter:
         height, width = image.shape[:2]
         on_grid = self.model.grid_input(image)
         previous = self._state
-        running = self._running if self.background else None
+        worker = self.background
+        running = self._running if worker else None
         landed = None
         reason = force_keyframe or ""
         if previous is None or previous.size != (height, width):
@@ -188,6 +194,8 @@ class VideoSegmenter:
             caught_up = running.landed() if running else None
             if caught_up is not None:
                 previous, landed = caught_up, running
+            elif running and running.num_followed >= _most_behind(self.policy):
+                reason, worker = "behind", None
             if not reason and running is landed:  # not while another one is on its way
                 reason = self.policy.due(previous.quality.age + 1)
         return PreparedFrame(
@@ -196,7 +204,7 @@ class VideoSegmenter:
             on_grid,
             previous,
             reason,
-            self.background,
+            worker,
             landed,
             1e3 * (time.perf_counter() - started),
         )
@@ -215,6 +223,12 @@ class VideoSegmenter:
         if self._running is not None:
             self._running.cancel()
         self._running = keyframe
+
+
+def _most_behind(policy: KeyframePolicy) -> int:
+    """Return after how many frames a keyframe beside the stream has to have caught up."""
+    interval = policy.interval if isinstance(policy, FixedPolicy) else 0
+    return max(MAX_FRAMES_BEHIND, 2 * interval)
 
 
 def step_together(

@@ -17,7 +17,7 @@ import numpy as np
 import rclpy
 from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
@@ -26,6 +26,7 @@ from std_msgs.msg import Header
 
 from gsvnet_model.sources import BUILT_IN, ImageSource, open_source
 from gsvnet_ros.image_messages import rgb8_message
+from gsvnet_ros.interruption import until_shutdown
 from gsvnet_ros.node_arguments import check_node_arguments
 
 _PARAMETERS: tuple[tuple[str, bool | int | float | str, str], ...] = (
@@ -48,13 +49,26 @@ _LINGER_S = 1.0
 
 
 class Camera(Node):
-    """Publishes images with the stamp of their publication; parameters as `_PARAMETERS` says."""
+    """Publishes images with the stamp of their publication; parameters as `_PARAMETERS` says.
+
+    Raises:
+        ValueError: if a given parameter is wrong.
+    """
 
     def __init__(self) -> None:
         super().__init__("camera")
+        self._values: dict[str, Any] = {}
         for name, default, description in _PARAMETERS:
-            descriptor = ParameterDescriptor(description=description, read_only=True)
-            self.declare_parameter(name, default, descriptor)
+            # Of any type: rclpy would not take 15 for 15.0, nor the number of a camera for a text.
+            descriptor = ParameterDescriptor(
+                description=description, read_only=True, dynamic_typing=True
+            )
+            given: Any = self.declare_parameter(name, default, descriptor).value
+            self._values[name] = _as_type_of(name, default, given)
+        if not 1 <= self._value("jpeg_quality") <= 100:
+            raise ValueError(
+                f"jpeg_quality: expected a value from 1 to 100, got {self._value('jpeg_quality')}"
+            )
         # Reliable serves every subscriber; the depth leaves a slow one time to fetch an image.
         qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
         transport = self._value("transport")
@@ -155,7 +169,22 @@ class Camera(Node):
         self._answered_ns = max(self._answered_ns, Time.from_msg(mask.header.stamp).nanoseconds)
 
     def _value(self, name: str) -> Any:
-        return self.get_parameter(name).value
+        return self._values[name]
+
+
+def _as_type_of(name: str, default: bool | int | float | str, given: object) -> object:
+    """Return what was given for a parameter as the type of its default.
+
+    Raises:
+        ValueError: if it is of another type, and no integer for a double or a text.
+    """
+    wanted = type(default)
+    if type(given) is int and wanted in (float, str):
+        return wanted(given)
+    if type(given) is not wanted:
+        type_name = {bool: "bool", int: "integer", float: "double", str: "string"}[wanted]
+        raise ValueError(f"{name}: expected {type_name}, got {given!r}")
+    return given
 
 
 def main() -> int:
@@ -163,20 +192,15 @@ def main() -> int:
     check_node_arguments("camera", "Publishes a source of images as a camera would.", _PARAMETERS)
     rclpy.init()
     try:
-        camera = Camera()
-        source = camera.open_source()
-        camera.get_logger().info(f"publishing at {source.rate_hz:g} Hz")
-        published = camera.play(source)
-        camera.get_logger().info(f"published {published} images")
+        with until_shutdown():
+            camera = Camera()
+            source = camera.open_source()
+            camera.get_logger().info(f"publishing at {source.rate_hz:g} Hz")
+            published = camera.play(source)
+            camera.get_logger().info(f"published {published} images")
     except ValueError as error:
         print(f"camera: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except RuntimeError:
-        # rclpy raises this where the context is shut down between its check and its wait.
-        if rclpy.ok():
-            raise
     finally:
         rclpy.try_shutdown()
     return 0

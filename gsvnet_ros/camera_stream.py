@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections import deque
@@ -31,13 +32,13 @@ from gsvnet_ros.parameters import Settings
 from gsvnet_ros.stream_health import StreamHealth
 
 LOG_PERIOD_S = 5.0
-"""A fault that repeats with every frame is logged this often."""
+"""A fault that repeats with every frame is logged this often, each camera's and kind apart."""
 
 
 STAGGER = "stagger"
 """Reason of the one early keyframe that shifts a camera's keyframes."""
 
-_OF_THE_STREAM = ("interval", "quality", "budget", "cut", "delay", STAGGER)
+_OF_THE_STREAM = ("interval", "quality", "budget", "cut", "delay", "behind", STAGGER)
 """Reasons of keyframes in the course of a stream; with any other one it starts anew."""
 
 
@@ -97,7 +98,7 @@ class CameraStream:
     ) -> None:
         self.title = f"{diagnostic_name(node)}: {name or 'camera'}"
         self.counts = FrameCounts()
-        self.health = StreamHealth()
+        self.health = StreamHealth(self.counts.snapshot())
         self.camera_info: CameraInfo | None = None
         prefix = f"~/{name}/" if name else "~/"
         self.outputs = OutputPublishers(node, prefix, model.info.keyframe_network)
@@ -109,11 +110,14 @@ class CameraStream:
         # The newest request; set by any thread, taken by the inference thread.
         self._forced: deque[str] = deque(maxlen=1)
         self._frames_to_shift = 0
+        self._was_waited_for = False
+        self._warned_s: dict[str, float] = {}
 
     def forget(self) -> None:
         """Forget the temporal state; only while the inference thread does not run."""
         self._segmenter.reset()
         self._origin = None
+        self.health = StreamHealth(self.counts.snapshot())
 
     def force_keyframe(self, reason: str) -> None:
         """Make the next frame a keyframe that starts anew; callable from any thread."""
@@ -145,6 +149,7 @@ class CameraStream:
         header, settings = pending.header, now.settings
         segmented = time.perf_counter()
         self._origin = pending.origin
+        self._was_waited_for = segmentation.is_keyframe
         if segmentation.is_keyframe and segmentation.reason not in _OF_THE_STREAM:
             # The stream starts here: one early keyframe puts it into its place among the others.
             self._frames_to_shift = int(self._keyframe_phase * settings.keyframe_interval)
@@ -181,7 +186,7 @@ class CameraStream:
             )
         except Exception:
             if self._node.context.ok():
-                self._warn(f"status not published: {traceback.format_exc()}")
+                self._warn("status", f"status not published: {traceback.format_exc()}")
 
     def _prepare(self, frame: ReceivedFrame, settings: Settings) -> PendingFrame | None:
         taken = time.perf_counter()
@@ -192,17 +197,27 @@ class CameraStream:
             return None
         image = _decode(frame)
         origin = FrameOrigin(
-            stamp_ns(header), header.frame_id, frame.publisher, frame.source_ns, frame.before_ns
+            stamp_ns(header),
+            header.frame_id,
+            frame.publisher,
+            frame.sequence,
+            frame.source_ns,
+            frame.before_ns,
         )
         jump = find_jump(self._origin, origin, settings.frames_max_gap)
-        if jump == "out_of_order":
+        # What starts anew has no order to keep.
+        if jump == "out_of_order" and not self._forced:
             self._drop("out_of_order", "it was taken and published before the last frame")
             return None
         decode_ms = 1e3 * (time.perf_counter() - taken)
         segmenter = self._segmenter
         segmenter.policy = policy_for(settings, segmenter.policy)
         segmenter.carry_over = settings.keyframe_carry_over
-        segmenter.background = self._worker if settings.keyframe_mode == "background" else None
+        # Labels as old as that are not carried on. After a frame that was waited for they are: a
+        # keyframe that takes so long would be followed by nothing but such.
+        is_too_late = jump == "delay" and not self._was_waited_for
+        beside = settings.keyframe_mode == "background" and not is_too_late
+        segmenter.background = self._worker if beside else None
         try:
             prepared = segmenter.prepare(image, self._keyframe_reason(jump, settings))
         except ValueError as error:
@@ -223,10 +238,15 @@ class CameraStream:
 
     def _drop(self, reason: DropReason, why: str) -> None:
         self.counts.drop(reason)
-        self._warn(f"frame dropped ({reason}): {why}")
+        self._warn(reason, f"frame dropped ({reason}): {why}")
 
-    def _warn(self, what: str) -> None:
-        self._node.get_logger().warning(f"{self.title}: {what}", throttle_duration_sec=LOG_PERIOD_S)
+    def _warn(self, kind: str, what: str) -> None:
+        # rclpy throttles by the line that logs, all cameras and kinds as one, and on a clock that
+        # may be set back.
+        now_s = time.monotonic()
+        if now_s - self._warned_s.get(kind, -math.inf) >= LOG_PERIOD_S:
+            self._warned_s[kind] = now_s
+            self._node.get_logger().warning(f"{self.title}: {what}")
 
     def _age_s(self, header: Header) -> float:
         return 1e-9 * (self._node.get_clock().now().nanoseconds - stamp_ns(header))

@@ -16,6 +16,7 @@ from rclpy.qos import (
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import MessageInfo, Subscription
+from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from gsvnet_ros.camera_stream import CameraStream
@@ -58,6 +59,7 @@ class CameraSubscription:
         self._queue = queue
         self._watch = SequenceWatch(time.time_ns())
         self._stamp_ns: int | None = None
+        self._counts_losses = True
         # A camera may take a while to start, and some frames are lost when it does.
         self._silence = Episode(begins_after=5, ends_after=1)
         self._loss = Episode(begins_after=2, ends_after=10)
@@ -161,6 +163,12 @@ class CameraSubscription:
         publisher = bytes(gid["data"]) if gid else b""
         source_ns = info["source_timestamp"]
         sequence = info.get("publication_sequence_number")
+        if not sequence and self._counts_losses:
+            self._counts_losses = False
+            self._node.get_logger().warning(
+                f"frames of {self.image_topic} that are lost on the way cannot be counted: "
+                f"{get_rmw_implementation_identifier()} does not number messages"
+            )
         lost = self._watch.lost_before(publisher, sequence, source_ns) if sequence else 0
         if lost and not publisher and self._node.count_publishers(self.image_topic) > 1:
             lost = 0  # Jazzy does not tell publishers apart: their numbers say nothing
@@ -170,7 +178,8 @@ class CameraSubscription:
         if self.paused:
             self._stream.counts.drop("paused")
             return
-        self._queue.put(self._index, ReceivedFrame(message, publisher, source_ns, before_ns))
+        frame = ReceivedFrame(message, publisher, sequence, source_ns, before_ns)
+        self._queue.put(self._index, frame)
 
     def _take_camera_info(self, message: CameraInfo) -> None:
         self._stream.camera_info = message

@@ -17,6 +17,7 @@ class FrameOrigin:
         stamp_ns: header stamp, ns.
         frame_id: header frame.
         publisher: identity of the publisher, empty where unknown.
+        sequence: the publisher's own number of the frame; None where unknown.
         source_ns: system time of the publication, ns; 0 where unknown.
         before_ns: header stamp of the camera's frame before it, served or not; None where there
             was none.
@@ -25,6 +26,7 @@ class FrameOrigin:
     stamp_ns: int
     frame_id: str
     publisher: bytes
+    sequence: int | None
     source_ns: int
     before_ns: int | None
 
@@ -52,9 +54,20 @@ def find_jump(previous: FrameOrigin | None, current: FrameOrigin, max_gap_s: flo
     if current.frame_id != previous.frame_id:
         return "frame_id"
     if current.stamp_ns < previous.stamp_ns:
-        published_earlier = current.source_ns < previous.source_ns
-        return "out_of_order" if published_earlier else "stamp_back"
+        return "out_of_order" if _was_published_before(current, previous) else "stamp_back"
     if max_gap_s == 0.0 or current.stamp_ns - previous.stamp_ns <= max_gap_s * 1e9:
         return ""
     paused = current.before_ns is None or current.stamp_ns - current.before_ns > max_gap_s * 1e9
     return "gap" if paused else "delay"
+
+
+def _was_published_before(current: FrameOrigin, previous: FrameOrigin) -> bool:
+    """Return whether a frame with the earlier stamp of the two was also published earlier."""
+    # Numbers of an unknown publisher may be another one's. Those of a known one tell for certain,
+    # unlike times: a system clock that is set back takes stamps and publications along.
+    if current.publisher and current.sequence is not None and previous.sequence is not None:
+        return current.sequence < previous.sequence
+    if current.source_ns >= previous.source_ns:
+        return False
+    # The second of two with rising stamps: not one late frame, but a clock that was set back.
+    return current.before_ns is None or current.before_ns >= current.stamp_ns

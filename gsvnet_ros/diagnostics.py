@@ -89,12 +89,15 @@ def camera_status(name: str, report: HealthReport, counts: CountsSnapshot) -> Di
     )
 
 
-def node_status(name: str, state: str, model: SegmentationModel | None) -> DiagnosticStatus:
+def node_status(
+    name: str, state: str, fault: str, model: SegmentationModel | None
+) -> DiagnosticStatus:
     """Return what the node runs on.
 
     Args:
         name: of the node.
         state: its lifecycle state, or that it is paused.
+        fault: why it is not in the state that was asked for last; empty if it is.
         model: the weights, None while unconfigured.
     """
     values = {"state": state, "memory_mib": f"{_resident_mib():.0f}"}
@@ -105,6 +108,8 @@ def node_status(name: str, state: str, model: SegmentationModel | None) -> Diagn
         if model.device.type == "cuda":
             allocated = torch.cuda.memory_allocated(model.device) / 2**20
             values["device_memory_mib"] = f"{allocated:.0f}"
+    if fault:
+        return _status(name, "warn", f"{state}: {fault}", values)
     return _status(name, "ok", state, values)
 
 

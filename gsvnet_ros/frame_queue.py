@@ -21,12 +21,14 @@ class ReceivedFrame:
     Attributes:
         message: the image message.
         publisher: identity of its publisher, empty where the middleware does not tell.
+        sequence: the publisher's own number of it; None where not told.
         source_ns: system time of its publication, ns; 0 where not told.
         before_ns: header stamp of the message received before it, None for the first.
     """
 
     message: Image | CompressedImage
     publisher: bytes
+    sequence: int | None
     source_ns: int
     before_ns: int | None
 
@@ -100,7 +102,7 @@ class FrameQueue:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let `take` return None, and count the frames that still wait as stopped."""
+        """Let `take` return an empty list, and count the frames that still wait as stopped."""
         with self._changed:
             self._closed = True
             for counts, frames in zip(self._counts, self._frames, strict=True):

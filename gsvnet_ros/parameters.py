@@ -16,13 +16,14 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from gsvnet_model.carry_over import DEFAULT_CARRY_OVER, MAX_CARRY_OVER
 from gsvnet_model.class_merge import parse_group
 from gsvnet_model.device import AUTO, PRECISIONS
+from gsvnet_model.model import INPUT_SCALES
 from gsvnet_model.scheduling.adaptive import (
     DEFAULT_MAX_INTERVAL,
     DEFAULT_MIN_INTERVAL,
     DEFAULT_THRESHOLD,
 )
 from gsvnet_model.scheduling.budget import DEFAULT_TARGET_MS
-from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL
+from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL, MAX_FRAMES_BEHIND
 from gsvnet_model.visualization import DEFAULT_OVERLAY_ALPHA
 
 Effect = Literal["live", "configure", "start"]
@@ -178,13 +179,13 @@ class Settings:
         "coarser. 0 takes what the weights are meant for: of the shipped ones, the image's own, "
         "at most about 640x480 in all.",
         "configure",
-        limits=(0.0, 2.0),
+        limits=(0.0, INPUT_SCALES[1]),
     )
     model_threads: int = _parameter(
         "model.threads",
         0,
-        "Processor threads of the networks, in all; 0 takes one per core. Where other programs "
-        "keep cores busy, fewer are used.",
+        "Processor threads of the networks, in all; 0 takes one per core. Background keyframes "
+        "take as many again, which give way. Where other programs keep cores busy, fewer are used.",
         "configure",
         limits=(0, 256),
     )
@@ -200,8 +201,10 @@ class Settings:
         "keyframe.mode",
         "blocking",
         "blocking labels keyframes in the stream, which waits for them; background labels them "
-        "beside it: no frame waits, and their labels come some frames later. First frames and "
-        "cuts, which leave no labels to go on from, are waited for in both.",
+        "beside it: no frame waits, and their labels come some frames later. Waited for in both "
+        "are first frames and cuts, which leave no labels to go on from, those after a delay (see "
+        "frames.max_gap), and the keyframe in place of one that has not come within "
+        f"{MAX_FRAMES_BEHIND} frames, or two intervals if that is more (behind).",
         choices=("blocking", "background"),
     )
     keyframe_interval: int = _parameter(
@@ -293,7 +296,8 @@ class Settings:
         1.0,
         "A longer gap between two stamps forgets the temporal state, in s; 0 allows any gap. Where "
         "the camera went on and the node was busy for as long, the next frame is a keyframe "
-        "(delay): with blocking keyframes that take longer than this, every frame.",
+        "(delay): with blocking keyframes that take longer than this, every frame; with background "
+        "ones it is waited for too, unless it was such a wait that took so long.",
         limits=(0.0, 3600.0),
     )
     output_width: int = _parameter(
@@ -375,6 +379,12 @@ def _check_together(settings: Settings) -> None:
             parse_group(group)
         except ValueError as error:
             raise ValueError(f"classes.merge: {error}") from error
+    low, high = INPUT_SCALES
+    if 0.0 < settings.model_input_scale < low:
+        raise ValueError(
+            f"model.input_scale: expected 0 or a value from {low:g} to {high:g}, got "
+            f"{settings.model_input_scale}"
+        )
     if settings.keyframe_min_interval > settings.keyframe_max_interval:
         raise ValueError(
             "expected keyframe.min_interval up to keyframe.max_interval, got "

@@ -17,13 +17,13 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from gsvnet_ros.image_messages import rgb_from_compressed, rgb_from_image
+from gsvnet_ros.interruption import until_shutdown
 from gsvnet_ros.message_fields import stamp_ns, status_stamp_ns, status_values
 from gsvnet_ros.node_arguments import check_node_arguments
 from gsvnet_ros.recording import Recording, save_masks
@@ -113,13 +113,8 @@ def main() -> int:
         )
         output = Path(recorder.get_parameter(name).get_parameter_value().string_value)
         try:
-            rclpy.spin(recorder)
-        except (KeyboardInterrupt, ExternalShutdownException):
-            pass
-        except RuntimeError:
-            # rclpy raises this where the context is shut down between its check and its wait.
-            if rclpy.ok():
-                raise
+            with until_shutdown():
+                rclpy.spin(recorder)
         finally:
             rclpy.try_shutdown()
         stamps = recording.labelled_stamps()

@@ -26,7 +26,7 @@ import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
@@ -41,6 +41,7 @@ from gsvnet_ros.camera_subscription import CameraSubscription
 from gsvnet_ros.class_messages import class_database, vision_msgs
 from gsvnet_ros.diagnostics import camera_status, diagnostic_name, node_status
 from gsvnet_ros.frame_queue import FrameQueue
+from gsvnet_ros.interruption import until_shutdown
 from gsvnet_ros.keyframe_policies import check_policy
 from gsvnet_ros.node_arguments import check_node_arguments
 from gsvnet_ros.node_parameters import NodeParameters
@@ -71,6 +72,8 @@ class SegmentationNode(LifecycleNode):
         self._queue: FrameQueue | None = None
         self._inference: list[threading.Thread] = []
         self._enabled = True
+        self._fault = ""
+        self._is_finalized = False
         self._parameters_of_node = NodeParameters(self, self._check_settings, self._apply_settings)
         self.create_service(Trigger, "~/reset", self._reset)
         self.create_service(Trigger, "~/force_keyframe", self._force_keyframe)
@@ -117,23 +120,27 @@ class SegmentationNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the weights, warm up, and offer the output topics."""
         settings = self.settings
+        self._fault = ""
+        # Asked in this thread first: it then keeps torch's number, whatever others set for theirs.
+        threads = processor_threads(settings.model_threads)
         try:
             # In a thread that ends: what OpenMP starts for it would else stay, and where there are
             # more threads than cores those of the inference would sleep while they wait.
             with ThreadPoolExecutor(1, "configure") as loader:
-                model = loader.submit(_loaded_model, settings).result()
+                model = loader.submit(_loaded_model, settings, threads).result()
             classes = merge_classes(model.info.classes, settings.classes_merge)
         # Whatever is wrong with a file or a device, the node stays to be told better.
         except Exception as error:
+            self._fault = f"cannot configure: {error}"
             self.get_logger().error(
-                f"cannot configure: {error}. Set the parameter, then: "
+                f"{self._fault}. Set the parameter, then: "
                 f"ros2 lifecycle set {self.get_fully_qualified_name()} configure"
             )
             return TransitionCallbackReturn.FAILURE
         if not self.context.ok():  # interrupted meanwhile
             return TransitionCallbackReturn.FAILURE
         self._model = model
-        worker = self._worker = KeyframeWorker(model, settings.model_threads or None)
+        worker = self._worker = KeyframeWorker(model, threads)
         names = settings.cameras or ("",)
         self._streams = [
             CameraStream(self, name, model, worker, index / len(names))
@@ -155,11 +162,13 @@ class SegmentationNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe to the cameras and serve their frames."""
+        self._fault = ""
         try:
             self._start_serving()
         # Such as a QoS override that is no such policy; rclpy would not tell.
         except Exception as error:
-            self.get_logger().error(f"cannot activate: {error}")
+            self._fault = f"cannot activate: {error}"
+            self.get_logger().error(self._fault)
             self._stop_serving()
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
@@ -171,12 +180,14 @@ class SegmentationNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release the weights, the device's memory and the output topics."""
+        self._fault = ""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and release everything."""
         self.stop()
+        self._fault, self._is_finalized = "", True
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -298,14 +309,14 @@ class SegmentationNode(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         now = self.get_clock().now()
-        state = "unconfigured"
+        state = "finalized" if self._is_finalized else "unconfigured"
         if self._streams:
             state = "active" if self._subscriptions_of_cameras else "inactive"
             if state == "active" and not self._enabled:
                 state = "paused"
         array = DiagnosticArray()
         array.header.stamp = now.to_msg()
-        array.status = [node_status(diagnostic_name(self), state, self._model)]
+        array.status = [node_status(diagnostic_name(self), state, self._fault, self._model)]
         if self._subscriptions_of_cameras:
             limits = HealthLimits(
                 self.settings.diagnostics_latency_budget_ms,
@@ -315,12 +326,19 @@ class SegmentationNode(LifecycleNode):
                 self._streams, self._subscriptions_of_cameras, strict=True
             ):
                 counts = stream.counts.snapshot()
-                report = stream.health.report(
-                    now.nanoseconds, counts.sent, counts.dropped.get("lost", 0), limits
-                )
+                report = stream.health.report(now.nanoseconds, counts, limits)
                 array.status.append(camera_status(stream.title, report, counts))
                 subscription.report(report)
         self._diagnostics.publish(array)
+
+
+def processor_threads(limit: int) -> int:
+    """Return how many processor threads the networks take: as many as torch, at most `limit`.
+
+    Args:
+        limit: threads in all; 0 sets none.
+    """
+    return min(limit, torch.get_num_threads()) if limit else torch.get_num_threads()
 
 
 def inference_threads(model: SegmentationModel, cameras: int, limit: int) -> list[int]:
@@ -336,18 +354,19 @@ def inference_threads(model: SegmentationModel, cameras: int, limit: int) -> lis
         cameras: number of cameras.
         limit: threads in all; 0 takes as many as torch does.
     """
-    threads = min(limit, torch.get_num_threads()) if limit else torch.get_num_threads()
+    threads = processor_threads(limit)
     side_by_side = model.device.type == "cpu" and model.precision == torch.bfloat16
     takers = min(cameras, threads) if side_by_side else 1
     return [threads // takers] * takers
 
 
-def _loaded_model(settings: Settings) -> SegmentationModel:
-    """Load the weights and warm up.
+def _loaded_model(settings: Settings, torch_threads: int) -> SegmentationModel:
+    """Load the weights and warm up, with so many processor threads.
 
     Raises:
         Exception: whatever is wrong with settings, file or device.
     """
+    torch.set_num_threads(torch_threads)
     model = load_model(
         settings.model_weights or None,
         settings.model_device,
@@ -388,12 +407,9 @@ def main() -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        node.start()
-        executor.spin()
-    except (ExternalShutdownException, RuntimeError):
-        # A signal may invalidate the context in the middle of a wait, which rclpy then reports.
-        if rclpy.ok():
-            raise
+        with until_shutdown():
+            node.start()
+            executor.spin()
     finally:
         node.stop()
         executor.shutdown()

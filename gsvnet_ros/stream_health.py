@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from threading import Lock
 from typing import Literal
+
+from gsvnet_ros.frame_counts import CountsSnapshot
 
 WINDOW_S = 2.0
 """Rates and percentiles are taken over this time."""
@@ -46,8 +48,9 @@ class HealthReport:
         level: the worst thing found.
         message: what it is, in words.
         rate_hz: frames served per second.
-        latency_ms_p50: median latency; 0 without frames.
-        latency_ms_p95: 95th percentile of the latency; 0 without frames.
+        latency_ms_p50: median latency; 0 without frames. While frames come and none is served,
+            of those that were served last.
+        latency_ms_p95: 95th percentile of the latency, likewise.
         keyframe_share: keyframes among the served frames, 0..1.
         is_lossy: whether many frames were lost on the way, worse or not than what `level` says.
     """
@@ -72,15 +75,20 @@ class StreamHealth:
     """Watches one camera; all times are of the node's clock, which may stop or go back.
 
     Frames come from the inference thread, reports from the executor's.
+
+    Args:
+        counts: of the camera, as they are now.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counts: CountsSnapshot) -> None:
         self._lock = Lock()
         self._served: deque[_Served] = deque(maxlen=4096)
+        self._latencies: list[float] = []
         self._last_received_ns: int | None = None
         self._late_since_ns: int | None = None
-        self._sent_before = 0
-        self._lost_before = 0
+        self._unserved_since_ns: int | None = None
+        self._before = counts
+        self._progress = counts
 
     def received(self, now_ns: int) -> None:
         """Note that a frame arrived."""
@@ -94,37 +102,43 @@ class StreamHealth:
                 self._served.clear()
             self._served.append(_Served(now_ns, is_keyframe, latency_ms))
 
-    def report(self, now_ns: int, sent: int, lost: int, limits: HealthLimits) -> HealthReport:
+    def report(self, now_ns: int, counts: CountsSnapshot, limits: HealthLimits) -> HealthReport:
         """Judge the time since the last report.
 
         Args:
             now_ns: the node's time, ns.
-            sent: frames sent so far.
-            lost: frames lost on the way so far.
+            counts: of the camera so far.
             limits: what is still healthy.
         """
         with self._lock:
             window = [
                 entry for entry in self._served if 0 <= now_ns - entry.time_ns <= WINDOW_S * 1e9
             ]
-        latencies = sorted(entry.latency_ms for entry in window)
-        median = _percentile(latencies, 0.5)
-        late_s = self._late_s(now_ns, median > limits.latency_budget_ms)
-        sent_now, lost_now = sent - self._sent_before, lost - self._lost_before
-        self._sent_before, self._lost_before = sent, lost
+        before, self._before = self._before, counts
+        sent_now, lost_now = counts.sent - before.sent, _dropped(counts, before, "lost")
         is_lossy = lost_now > LOST_SHARE * sent_now
-        level, message = self._judge(now_ns, median, late_s, limits)
+        is_paused = _dropped(counts, before, "paused") > 0
+        # Where nothing is served, late frames are as late as they were.
+        if window or is_paused:
+            self._latencies = sorted(entry.latency_ms for entry in window)
+        median = _percentile(self._latencies, 0.5)
+        late_s = self._late_s(now_ns, median > limits.latency_budget_ms)
+        unserved = self._unserved(now_ns, counts, is_paused)
+        level, message = self._judge(now_ns, median, late_s, unserved, limits)
         if level == "ok" and is_lossy:
             level, message = "warn", f"{lost_now} of {sent_now} frames were lost {LOSS_CURE}"
-        return HealthReport(
+        report = HealthReport(
             level,
             message or f"{len(window) / WINDOW_S:.1f} Hz",
             rate_hz=len(window) / WINDOW_S,
             latency_ms_p50=median,
-            latency_ms_p95=_percentile(latencies, 0.95),
+            latency_ms_p95=_percentile(self._latencies, 0.95),
             keyframe_share=sum(entry.is_keyframe for entry in window) / max(1, len(window)),
             is_lossy=is_lossy,
         )
+        if level == "stale":
+            self._latencies = []
+        return report
 
     def _late_s(self, now_ns: int, is_late: bool) -> float:
         if not is_late:
@@ -134,8 +148,27 @@ class StreamHealth:
             self._late_since_ns = now_ns
         return 1e-9 * (now_ns - self._late_since_ns)
 
+    def _unserved(self, now_ns: int, counts: CountsSnapshot, is_paused: bool) -> Counter[str]:
+        """Return why frames were dropped since one was served, if that has lasted; else empty."""
+        if is_paused or counts.served != self._progress.served:
+            self._progress = counts
+        dropped = Counter(counts.dropped) - Counter(self._progress.dropped)
+        del dropped["lost"]  # those did not reach the node
+        if not dropped:
+            self._unserved_since_ns = None
+        elif self._unserved_since_ns is None or self._unserved_since_ns > now_ns:
+            self._unserved_since_ns = now_ns
+        since = self._unserved_since_ns
+        lasts = since is not None and now_ns - since >= WINDOW_S * 1e9
+        return dropped if lasts else Counter()
+
     def _judge(
-        self, now_ns: int, median: float, late_s: float, limits: HealthLimits
+        self,
+        now_ns: int,
+        median: float,
+        late_s: float,
+        unserved: Counter[str],
+        limits: HealthLimits,
     ) -> tuple[Level, str]:
         last = self._last_received_ns
         if last is None:
@@ -146,12 +179,21 @@ class StreamHealth:
         silent_s = 1e-9 * (now_ns - last)
         if silent_s > limits.stale_after_s:
             return "stale", f"no frame for {silent_s:.1f} s"
+        if unserved:
+            ((reason, number),) = unserved.most_common(1)
+            return "error", (
+                f"no frame is served: {number} of {unserved.total()} dropped as {reason}"
+            )
         if median > limits.latency_budget_ms:
             text = f"latency {median:.0f} ms exceeds the budget of {limits.latency_budget_ms:g} ms"
             if late_s >= LASTING_S:
                 return "error", f"{text} for {late_s:.0f} s"
             return "warn", text
         return "ok", ""
+
+
+def _dropped(counts: CountsSnapshot, before: CountsSnapshot, reason: str) -> int:
+    return counts.dropped.get(reason, 0) - before.dropped.get(reason, 0)
 
 
 def _percentile(ordered: list[float], share: float) -> float:

@@ -16,6 +16,7 @@ from launch.launch_context import LaunchContext
 from launch.launch_description import LaunchDescription
 from launch.launch_description_entity import LaunchDescriptionEntity
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import Parameter
 
 CONFIG = Path(__file__).parent.parent / "config"
 PROFILES_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
@@ -105,8 +106,12 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             executable="segmentation_node",
             name="segmentation",
             namespace=namespace,
+            # ROS gathers what is given under one name, and names that come later win. A dictionary
+            # is given under the node's name, this one under /**, as in most parameter files: were
+            # it a dictionary, the node's name would come before the file's, and so would the
+            # arguments at the end.
             parameters=[
-                {"overlay.legend": shows_rviz},
+                Parameter("overlay.legend", shows_rviz, value_type=bool),
                 given["params_file"],
                 {**parameters, **clock},
             ],

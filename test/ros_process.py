@@ -252,6 +252,8 @@ class CameraPeer(Peer):
     def warm_up(self, message: Image | CompressedImage) -> None:
         """Send images until one comes back: both sides have found each other then."""
         self.wait(lambda: self._came_back(message), START_S)
+        # By the next one the node knows how many it missed, and counts them, before the first.
+        self.exchange(message)
 
     def _came_back(self, message: Image | CompressedImage) -> bool:
         self.send(message)

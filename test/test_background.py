@@ -19,7 +19,7 @@ from gsvnet_model.background import KeyframeWorker
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.scheduling import FixedPolicy, QualityModel
-from gsvnet_model.segmenter import PreparedFrame, step_together
+from gsvnet_model.segmenter import MAX_FRAMES_BEHIND, PreparedFrame, step_together
 from gsvnet_model.stream_state import keyframe_state, propagate_states, publish
 
 PATIENCE_S = 30.0
@@ -208,6 +208,30 @@ def test_mode_changes_between_two_frames(model: SegmentationModel, worker: Keyfr
     assert (waited.is_keyframe, waited.reason) == (True, "interval")
     segmenter.background = worker
     assert segmenter.step(images[5]).keyframe_age == 1
+
+
+@pytest.mark.parametrize(("interval", "most"), [(3, MAX_FRAMES_BEHIND), (25, 50)])
+def test_keyframe_that_does_not_catch_up_is_given_up_for_one_that_is_waited_for(
+    model: SegmentationModel, worker: KeyframeWorker, interval: int, most: int
+) -> None:
+    images = moving_images(interval + most + 4)
+    segmenter = VideoSegmenter(model, interval, background=worker, carry_over=0)
+    for image in images[:interval]:
+        segmenter.step(image)
+    GATE.clear()
+    steps = [segmenter.step(image) for image in images[interval : interval + most + 1]]
+    assert [step.reason for step in steps] == ["interval", *[""] * most]
+    assert [step.background for step in steps] == ["running"] * (most + 1)
+    late = segmenter.prepare(images[-3])
+    GATE.set()
+    ((_, step),) = step_together([late])
+    assert (step.is_keyframe, step.reason, step.background) == (True, "behind", "")
+    np.testing.assert_array_equal(step.labels, VideoSegmenter(model).step(images[-3]).labels)
+    # The one that was late comes to nothing, and the next one goes beside the stream again.
+    after = segmenter.step(images[-2])
+    assert (after.keyframe_age, after.background) == (1, "")
+    segmenter.policy = FixedPolicy(2)
+    assert segmenter.step(images[-1]).background == "running"
 
 
 def test_failure_beside_the_stream_is_raised_in_it(

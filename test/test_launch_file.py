@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rclpy
 import yaml
+
+from gsvnet_ros.parameters import SPEC_BY_NAME
 
 ROOT = Path(__file__).parent.parent
 LAUNCH_FILE = ROOT / "launch" / "seg.launch.py"
@@ -126,6 +129,76 @@ def test_arguments_win_only_when_given(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = len(parameters_of(node)[-1])
     (node,) = started(weights="w.safetensors", use_sim_time="true")
     assert len(parameters_of(node)[-1]) == plain + 2
+
+
+def received(arguments: list[str]) -> dict[str, Any]:
+    """Return the parameters of the table that a node in `/robot` gets by these ROS arguments."""
+    node = rclpy.create_node(
+        "segmentation",
+        namespace="/robot",
+        cli_args=["--ros-args", *arguments],
+        automatically_declare_parameters_from_overrides=True,
+    )
+    values = {name: p.value for name, p in node.get_parameters_by_prefix("").items()}
+    node.destroy_node()
+    return {name: values[name] for name in SPEC_BY_NAME if name in values}
+
+
+def write_parameters(path: Path, node_name: str, **values: object) -> str:
+    """Write a parameter file; `__` in a name stands for a dot."""
+    dotted = {name.replace("__", "."): value for name, value in values.items()}
+    path.write_text(yaml.safe_dump({node_name: {"ros__parameters": dotted}}))
+    return str(path)
+
+
+NODE_NAMES = ("/**", "/robot/segmentation", "robot/segmentation", "/*/segmentation")
+"""How a parameter file may name the node."""
+
+
+@pytest.mark.parametrize("node_name", NODE_NAMES)
+def test_ros_settles_parameters_in_the_order_that_the_launch_file_counts_on(
+    ros: None, tmp_path: Path, node_name: str
+) -> None:
+    file = write_parameters(
+        tmp_path / "file", node_name, model__device="cuda", overlay__legend=True
+    )
+    argument = write_parameters(tmp_path / "argument", "/robot/segmentation", model__device="cpu")
+    arguments = ["-p", "overlay.legend:=false", "--params-file", file]
+    assert received(arguments) == {"model.device": "cuda", "overlay.legend": True}
+    arguments += ["--params-file", argument]
+    assert received(arguments) == {"model.device": "cpu", "overlay.legend": True}
+
+
+@pytest.mark.parametrize("node_name", NODE_NAMES)
+def test_arguments_win_over_the_file_and_the_file_over_the_legend_of_rviz(
+    ros: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, node_name: str
+) -> None:
+    launch = pytest.importorskip("launch")
+    pytest.importorskip("launch_ros")
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "mine.xml")
+    file = write_parameters(
+        tmp_path / "file", node_name, model__device="cuda", image_transport="raw"
+    )
+
+    def given(**arguments: str) -> dict[str, Any]:
+        node = started(params_file=file, namespace="robot", **arguments)[0]
+        node._perform_substitutions(launch.LaunchContext())
+        received_arguments = [
+            text
+            for value, is_file in node._Node__expanded_parameter_arguments
+            for text in ("--params-file" if is_file else "-p", value)
+        ]
+        return received(received_arguments)
+
+    expected = {"model.device": "cuda", "image_transport": "raw", "overlay.legend": True}
+    assert given(rviz="true") == expected
+    expected.update({"model.device": "cpu", "image_transport": "compressed"})
+    assert given(rviz="true", device="cpu", image_transport="compressed") == expected
+    write_parameters(Path(file), node_name, overlay__legend=True)
+    assert given() == {"overlay.legend": True}
+    write_parameters(Path(file), node_name, overlay__legend=False)
+    expected = {"overlay.legend": False, "model.weights": "w.safetensors"}
+    assert given(rviz="true", weights="w.safetensors") == expected
 
 
 @pytest.mark.parametrize(("namespace", "root"), [("", ""), ("robot", "/robot"), ("/a/b/", "/a/b")])

@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
+import cv2
+import numpy as np
 import pytest
 
 from gsvnet_ros import camera, recorder, segmentation_node
 from gsvnet_ros.node_arguments import check_node_arguments
 from gsvnet_ros.parameters import SPECS
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.parametrize("node", [segmentation_node, camera, recorder])
@@ -34,6 +41,50 @@ def test_help_names_every_parameter_with_its_default(
     told = capsys.readouterr().out
     for spec in SPECS:
         assert f"{spec.name} (default: {spec.default!r})\n      {spec.description}" in told
+
+
+def run_camera(folder: Path, **parameters: str) -> subprocess.CompletedProcess[str]:
+    """Run the camera process in a folder until its source ends."""
+    given = [text for name, value in parameters.items() for text in ("-p", f"{name}:={value}")]
+    return subprocess.run(
+        [sys.executable, "-m", "gsvnet_ros.camera", "--ros-args", *given],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_camera_takes_whole_numbers_for_texts_and_doubles(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    cv2.imwrite(str(tmp_path / "0" / "1.png"), np.zeros((32, 48, 3), np.uint8))
+    ended = run_camera(tmp_path, source="0", rate="15", subscribers="0")
+    assert ended.returncode == 0, ended.stderr
+    assert "publishing at 15 Hz" in ended.stderr
+    assert "published 1 images" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("rate", "fast", "rate: expected double, got 'fast'"),
+        ("frames", "1.5", "frames: expected integer, got 1.5"),
+        ("lockstep", "1", "lockstep: expected bool, got 1"),
+        ("source", "true", "source: expected string, got True"),
+        ("width", "[1, 2]", "width: expected integer, got"),
+        ("jpeg_quality", "0", "jpeg_quality: expected a value from 1 to 100, got 0"),
+        ("jpeg_quality", "101", "jpeg_quality: expected a value from 1 to 100, got 101"),
+    ],
+)
+def test_camera_refuses_a_wrong_value_in_one_line(
+    tmp_path: Path, name: str, value: str, why: str
+) -> None:
+    ended = run_camera(tmp_path, **{name: value})
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"camera: {why}")
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,20 @@ from gsvnet_ros.frame_queue import FrameQueue, ReceivedFrame
 
 SECOND_NS = 10**9
 ORIGIN = FrameOrigin(
-    stamp_ns=SECOND_NS, frame_id="camera", publisher=b"a", source_ns=SECOND_NS, before_ns=None
+    stamp_ns=SECOND_NS,
+    frame_id="camera",
+    publisher=b"a",
+    sequence=7,
+    source_ns=SECOND_NS,
+    before_ns=None,
 )
+EARLIER = {"stamp_ns": SECOND_NS - 9, "source_ns": SECOND_NS - 9}
+"""Taken and published at earlier times than ORIGIN, by a clock that may have been set back."""
 
 
 def frame(index: int) -> ReceivedFrame:
     """Return a frame that can be told from others."""
-    return ReceivedFrame(Image(height=index), b"publisher", index, None)
+    return ReceivedFrame(Image(height=index), b"publisher", index, index, None)
 
 
 def test_sent_is_served_dropped_and_waiting() -> None:
@@ -177,7 +184,11 @@ def test_close_wakes_the_taker_and_counts_what_waited() -> None:
         ({"stamp_ns": 4 * SECOND_NS, "before_ns": 3 * SECOND_NS}, "delay"),
         ({"stamp_ns": 2 * SECOND_NS, "before_ns": SECOND_NS}, ""),
         ({"stamp_ns": SECOND_NS - 1, "source_ns": 2 * SECOND_NS}, "stamp_back"),
-        ({"stamp_ns": SECOND_NS - 1, "source_ns": SECOND_NS - 1}, "out_of_order"),
+        ({**EARLIER, "sequence": 6}, "out_of_order"),
+        ({**EARLIER, "sequence": 8}, "stamp_back"),
+        ({**EARLIER, "sequence": None}, "out_of_order"),
+        ({**EARLIER, "sequence": None, "before_ns": SECOND_NS}, "out_of_order"),
+        ({**EARLIER, "sequence": None, "before_ns": SECOND_NS - 10}, "stamp_back"),
         ({"stamp_ns": SECOND_NS + 1, "source_ns": 0}, ""),
         ({"frame_id": "other"}, "frame_id"),
         ({"publisher": b"b", "stamp_ns": 0}, "publisher"),
@@ -186,6 +197,17 @@ def test_close_wakes_the_taker_and_counts_what_waited() -> None:
 def test_jumps_are_told_apart(changes: dict[str, object], jump: str) -> None:
     current = FrameOrigin(**{**vars(ORIGIN), **changes})
     assert find_jump(ORIGIN, current, max_gap_s=1.0) == jump
+
+
+@pytest.mark.parametrize(
+    ("before_ns", "jump"), [(SECOND_NS, "out_of_order"), (SECOND_NS - 10, "stamp_back")]
+)
+def test_numbers_of_an_unknown_publisher_say_nothing(before_ns: int, jump: str) -> None:
+    previous = FrameOrigin(**{**vars(ORIGIN), "publisher": b""})
+    for sequence in (6, 8):
+        changes = {**EARLIER, "sequence": sequence, "before_ns": before_ns}
+        current = FrameOrigin(**{**vars(previous), **changes})
+        assert find_jump(previous, current, max_gap_s=1.0) == jump
 
 
 def test_first_frame_is_no_jump_and_gaps_can_be_allowed() -> None:

@@ -6,17 +6,28 @@ from __future__ import annotations
 import array
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from models import random_model
+from rclpy.lifecycle import LifecycleNode
 from rclpy.serialization import serialize_message
-from ros_process import FRAME_PERIOD_NS, INTERVAL, CameraPeer, image_message, pixels_of, scene
+from ros_process import FRAME_PERIOD_NS, INTERVAL, CameraPeer, Peer, image_message, pixels_of, scene
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
-from gsvnet_ros.message_fields import stamp_ns
+from gsvnet_model.background import KeyframeWorker
+from gsvnet_model.class_merge import merge_classes
+from gsvnet_ros import camera_stream
+from gsvnet_ros.camera_stream import CameraStream, FrameSettings, serve_together
+from gsvnet_ros.camera_subscription import CameraSubscription
+from gsvnet_ros.frame_queue import FrameQueue, ReceivedFrame
+from gsvnet_ros.message_fields import stamp_ns, status_values
+from gsvnet_ros.parameters import Settings
+from gsvnet_ros.stream_health import HealthLimits
 
 SERVED_AGAIN_S = 1.0
 """What the node promises after a fault."""
@@ -34,6 +45,68 @@ def drops(camera: CameraPeer, act: Callable[[], object]) -> dict[str, int]:
     camera.wait(settled)
     after = camera.counts()
     return {key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key)}
+
+
+class StreamPeer:
+    """A stream in the test's process, for frames that come as no publisher here could send them.
+
+    Args:
+        node: a node that does nothing else.
+        name: of the camera.
+
+    Attributes:
+        stream: the stream.
+    """
+
+    def __init__(self, node: LifecycleNode, name: str) -> None:
+        model = random_model()
+        self._worker = KeyframeWorker(model)
+        self._settings = FrameSettings(Settings(), merge_classes(model.info.classes, ()))
+        self.stream = CameraStream(node, name, model, self._worker, 0.0)
+        self._peer = Peer()
+        topic = f"{node.get_fully_qualified_name()}/{name}/status"
+        self._statuses = self._peer.listen(DiagnosticStatus, topic)
+        self._peer.wait(lambda: node.count_subscribers(topic) > 0)
+
+    def close(self) -> None:
+        """Let go of the stream."""
+        self._peer.close()
+        self._worker.close()
+
+    def give(
+        self, message: Image, at_ns: int, sequence: int | None = None, before_ns: int | None = None
+    ) -> str:
+        """Serve an image as taken and published at this time; return what became of it."""
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(at_ns, 10**9)
+        before = self.stream.counts.snapshot()
+        self._statuses.clear()
+        frame = ReceivedFrame(message, b"camera", sequence, at_ns, before_ns)
+        serve_together([(self.stream, frame)], self._settings)
+        after = self.stream.counts.snapshot()
+        if after.served == before.served:
+            (reason,) = set(after.dropped.items()) - set(before.dropped.items())
+            return f"dropped ({reason[0]})"
+        self._peer.wait(lambda: self._statuses)
+        values = status_values(self._statuses[0])
+        return values["keyframe_reason"] or f"age {values['keyframe_age']}"
+
+
+@pytest.fixture
+def two_streams(ros: None) -> Iterator[tuple[StreamPeer, StreamPeer]]:
+    """The streams of the cameras front and rear of one node."""
+    node = LifecycleNode("streams")
+    peers = (StreamPeer(node, "front"), StreamPeer(node, "rear"))
+    yield peers
+    for peer in peers:
+        peer.close()
+    node.destroy_node()
+
+
+@pytest.fixture
+def one_stream(two_streams: tuple[StreamPeer, StreamPeer]) -> StreamPeer:
+    """A stream that has served its first frame, number 100 of its publisher, at 1000 s."""
+    assert two_streams[0].give(image_message(scene(0)), 1000 * 10**9, sequence=100) == "first"
+    return two_streams[0]
 
 
 def truncated() -> Image:
@@ -86,6 +159,29 @@ def test_bad_frame_is_counted_and_the_next_one_served(
     assert changes == {"sent": 2, "served": 1, "dropped": 1, f"dropped.{reason}": 1}
 
 
+def test_frames_none_of_which_can_be_served_are_an_error(camera: CameraPeer) -> None:
+    def health(message: Image) -> DiagnosticStatus | None:
+        camera.send(message)
+        camera.spin(0.1)
+        statuses = [status for array in camera.diagnostics for status in array.status]
+        camera.diagnostics.clear()
+        return next((s for s in statuses if s.name == "segmentation: camera"), None)
+
+    def is_error() -> bool:
+        status = health(of_encoding("garbage"))
+        if not status or "dropped as bad_encoding" not in status.message:
+            return False
+        assert status.level == DiagnosticStatus.ERROR
+        return True
+
+    def is_over() -> bool:
+        status = health(image_message(scene(0)))
+        return bool(status and "dropped as" not in status.message)
+
+    camera.wait(is_error)
+    camera.wait(is_over)
+
+
 def test_bad_frame_leaves_the_temporal_state(camera: CameraPeer) -> None:
     camera.exchange(image_message(scene(0)))
     camera.send(truncated())
@@ -115,6 +211,94 @@ def test_recording_that_starts_over_makes_a_keyframe(camera: CameraPeer) -> None
     assert status["keyframe_age"] == "1"
 
 
+def test_the_log_tells_every_reason_of_every_camera(
+    two_streams: tuple[StreamPeer, StreamPeer],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for message in (truncated(), truncated(), of_encoding("garbage"), truncated()):
+        for peer in two_streams:
+            assert peer.give(message, 10**9).startswith("dropped")
+    told = capfd.readouterr().err
+    for name in ("front", "rear"):
+        for reason in ("bad_data", "bad_encoding"):
+            assert told.count(f"{name}: frame dropped ({reason})") == 1
+    monkeypatch.setattr(camera_stream, "LOG_PERIOD_S", 0.0)
+    two_streams[0].give(truncated(), 10**9)
+    assert capfd.readouterr().err.count("front: frame dropped (bad_data)") == 1
+
+
+def test_frames_carry_their_numbers_and_the_log_says_where_there_are_none(
+    two_streams: tuple[StreamPeer, StreamPeer], capfd: pytest.CaptureFixture[str]
+) -> None:
+    stream = two_streams[0].stream
+    node, sender = LifecycleNode("numbers"), Peer()
+    queue = FrameQueue([stream.counts], places=9, keep_newest=False)
+    subscription = CameraSubscription(node, "numbers", 0, stream, queue, Settings())
+    try:
+        images = sender.publisher("numbers/image")
+
+        def three_came() -> bool:
+            images.publish(image_message(scene(0)))
+            rclpy.spin_once(node, timeout_sec=0.1)
+            return stream.counts.snapshot().waiting >= 3
+
+        sender.wait(three_came)
+        numbers = []
+        for _ in range(3):
+            taken = queue.take()
+            queue.release(taken)
+            numbers.append(taken[0][1].sequence or 0)
+        assert 0 < numbers[0] < numbers[1] < numbers[2]
+        told = "frames of /numbers/image that are lost on the way cannot be counted: rmw_"
+        assert told not in capfd.readouterr().err
+        for _ in range(2):  # as a middleware gives them that does not number messages
+            info = {"source_timestamp": 1, "received_timestamp": 2}
+            subscription._take_image(image_message(scene(0)), info)  # type: ignore[arg-type]
+        assert queue.take()[0][1].sequence is None
+        assert capfd.readouterr().err.count(told) == 1
+    finally:
+        subscription.destroy()
+        sender.close()
+        node.destroy_node()
+
+
+def test_clock_that_is_set_back_starts_anew_at_once(one_stream: StreamPeer) -> None:
+    told = [
+        one_stream.give(image_message(scene(index)), 10**9 + index * FRAME_PERIOD_NS, 100 + index)
+        for index in (1, 2)
+    ]
+    assert told == ["stamp_back", "age 1"]
+    late = one_stream.give(image_message(scene(1)), 10**9 + FRAME_PERIOD_NS, 101)
+    assert late == "dropped (out_of_order)"
+
+
+def test_clock_that_is_set_back_without_numbers_costs_one_frame(one_stream: StreamPeer) -> None:
+    told, before_ns = [], 1000 * 10**9
+    for index in range(1, 4):
+        at_ns = 10**9 + index * FRAME_PERIOD_NS
+        told.append(one_stream.give(image_message(scene(index)), at_ns, None, before_ns))
+        before_ns = at_ns
+    assert told == ["dropped (out_of_order)", "stamp_back", "age 1"]
+
+
+def test_a_stream_that_was_stopped_begins_without_a_past(one_stream: StreamPeer) -> None:
+    stream, limits = one_stream.stream, HealthLimits(latency_budget_ms=100.0, stale_after_s=1.0)
+    stream.counts.receive(lost_before=9)
+    stream.health.received(10**9)
+    stream.forget()
+    report = stream.health.report(300 * 10**9, stream.counts.snapshot(), limits)
+    assert (report.level, report.message, report.is_lossy) == ("stale", "no frame yet", False)
+    assert one_stream.give(image_message(scene(1)), 300 * 10**9) == "first"
+
+
+@pytest.mark.parametrize("reason", ["reset", "forced"])
+def test_what_is_to_start_anew_is_served_in_any_order(one_stream: StreamPeer, reason: str) -> None:
+    one_stream.stream.force_keyframe(reason)
+    assert one_stream.give(image_message(scene(1)), 999 * 10**9, 99) == reason
+    assert one_stream.give(image_message(scene(2)), 999 * 10**9 + FRAME_PERIOD_NS, 100) == "age 1"
+
+
 def test_gap_makes_a_keyframe(camera: CameraPeer) -> None:
     camera.exchange(image_message(scene(0)))
     _, _, status = camera.exchange(image_message(scene(1)), camera.next_stamp(900_000_000))
@@ -125,7 +309,6 @@ def test_gap_makes_a_keyframe(camera: CameraPeer) -> None:
 
 def test_gap_of_frames_that_were_dropped_forgets_nothing(camera: CameraPeer) -> None:
     def after_a_drop() -> dict[str, str]:
-        camera.exchange(image_message(scene(0)))
         unknown, stamp = (
             image_message(scene(1), encoding="unheard_of"),
             camera.next_stamp(900_000_000),
@@ -135,10 +318,18 @@ def test_gap_of_frames_that_were_dropped_forgets_nothing(camera: CameraPeer) -> 
         assert change["dropped.bad_encoding"] == 1
         return camera.exchange(image_message(scene(2)), camera.next_stamp(900_000_000))[2]
 
+    camera.exchange(image_message(scene(0)))
     status = after_a_drop()
     assert (status["is_keyframe"], status["keyframe_reason"]) == ("true", "delay")
     assert camera.set(keyframe__mode="background").successful
     try:
+        _, _, status = camera.exchange(image_message(scene(1)))
+        assert status["keyframe_age"] == "1"
+        # Waited for, as in the other mode: the labels are older than the gap.
+        status = after_a_drop()
+        assert (status["is_keyframe"], status["keyframe_reason"]) == ("true", "delay")
+        assert status["keyframe_background"] == ""
+        # But not again at once, which where keyframes take that long would never end.
         status = after_a_drop()
         assert (status["is_keyframe"], status["keyframe_reason"]) == ("false", "delay")
         assert status["keyframe_background"] == "running"

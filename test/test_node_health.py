@@ -4,28 +4,37 @@
 from __future__ import annotations
 
 from gsvnet_ros.episode import Episode
+from gsvnet_ros.frame_counts import CountsSnapshot
 from gsvnet_ros.stream_health import HealthLimits, HealthReport, StreamHealth
 
 LIMITS = HealthLimits(latency_budget_ms=100.0, stale_after_s=1.0)
 SECOND_NS = 10**9
 
 
+def counted(sent: int = 0, served: int = 0, **dropped: int) -> CountsSnapshot:
+    """Return counts; those that do not matter are none."""
+    return CountsSnapshot(sent, served, dropped)
+
+
+NOTHING = counted()
+
+
 def run(
     health: StreamHealth, start_s: float, duration_s: float, latency_ms: float, rate_hz: int = 10
 ) -> HealthReport:
     """Serve frames for some time, report once a second, and return the last report."""
-    report = health.report(int(start_s * SECOND_NS), 0, 0, LIMITS)
+    report = health.report(int(start_s * SECOND_NS), NOTHING, LIMITS)
     for number in range(int(duration_s * rate_hz)):
         now_ns = int((start_s + (number + 1) / rate_hz) * SECOND_NS)
         health.received(now_ns)
         health.served(now_ns, number % 5 == 0, latency_ms)
         if (number + 1) % rate_hz == 0:
-            report = health.report(now_ns, 0, 0, LIMITS)
+            report = health.report(now_ns, NOTHING, LIMITS)
     return report
 
 
 def test_good_stream_is_ok_with_its_rate() -> None:
-    report = run(StreamHealth(), 0.0, 4.0, latency_ms=50.0)
+    report = run(StreamHealth(NOTHING), 0.0, 4.0, latency_ms=50.0)
     assert (report.level, report.latency_ms_p50) == ("ok", 50.0)
     assert 9.0 <= report.rate_hz <= 11.0
     assert 0.15 <= report.keyframe_share <= 0.25
@@ -33,7 +42,7 @@ def test_good_stream_is_ok_with_its_rate() -> None:
 
 
 def test_late_stream_warns_and_becomes_an_error_when_it_lasts() -> None:
-    health = StreamHealth()
+    health = StreamHealth(NOTHING)
     assert run(health, 0.0, 3.0, latency_ms=150.0).level == "warn"
     report = run(health, 3.0, 4.0, latency_ms=150.0)
     assert report.level == "error"
@@ -42,28 +51,28 @@ def test_late_stream_warns_and_becomes_an_error_when_it_lasts() -> None:
 
 
 def test_silence_is_stale_and_recovers() -> None:
-    health = StreamHealth()
-    assert health.report(0, 0, 0, LIMITS).level == "stale"
+    health = StreamHealth(NOTHING)
+    assert health.report(0, NOTHING, LIMITS).level == "stale"
     run(health, 0.0, 2.0, latency_ms=5.0)
-    report = health.report(int(3.5 * SECOND_NS), 0, 0, LIMITS)
+    report = health.report(int(3.5 * SECOND_NS), NOTHING, LIMITS)
     assert (report.level, report.message) == ("stale", "no frame for 1.5 s")
     assert run(health, 4.0, 2.0, latency_ms=5.0).level == "ok"
 
 
 def test_stopped_clock_is_not_stale_and_a_clock_that_goes_back_recovers() -> None:
-    health = StreamHealth()
+    health = StreamHealth(NOTHING)
     run(health, 100.0, 2.0, latency_ms=5.0)
     for _ in range(10):
-        assert health.report(102 * SECOND_NS, 0, 0, LIMITS).level == "ok"
-    assert health.report(3 * SECOND_NS, 0, 0, LIMITS).level == "ok"
-    assert health.report(5 * SECOND_NS, 0, 0, LIMITS).level == "stale"
+        assert health.report(102 * SECOND_NS, NOTHING, LIMITS).level == "ok"
+    assert health.report(3 * SECOND_NS, NOTHING, LIMITS).level == "ok"
+    assert health.report(5 * SECOND_NS, NOTHING, LIMITS).level == "stale"
     report = run(health, 5.0, 3.0, latency_ms=5.0)
     assert report.level == "ok"
     assert 9.0 <= report.rate_hz <= 11.0
 
 
 def test_a_recording_that_starts_over_forgets_the_loop_before() -> None:
-    health = StreamHealth()
+    health = StreamHealth(NOTHING)
     slow = run(health, 100.0, 10.0, latency_ms=500.0)
     assert (slow.level, slow.latency_ms_p50) == ("error", 500.0)
     for _ in range(3):
@@ -73,23 +82,76 @@ def test_a_recording_that_starts_over_forgets_the_loop_before() -> None:
 
 
 def test_losses_show_beside_what_is_worse() -> None:
-    health = StreamHealth()
+    health = StreamHealth(NOTHING)
     run(health, 0.0, 2.0, latency_ms=150.0)
-    report = health.report(2 * SECOND_NS, sent=30, lost=20, limits=LIMITS)
+    report = health.report(2 * SECOND_NS, counted(sent=30, lost=20), LIMITS)
     assert "exceeds the budget" in report.message
     assert report.is_lossy
-    assert not health.report(2 * SECOND_NS, sent=60, lost=20, limits=LIMITS).is_lossy
+    assert not health.report(2 * SECOND_NS, counted(sent=60, lost=20), LIMITS).is_lossy
 
 
 def test_losses_on_the_way_name_the_cure() -> None:
-    health = StreamHealth()
+    health = StreamHealth(NOTHING)
     run(health, 0.0, 2.0, latency_ms=5.0)
     now_ns = 2 * SECOND_NS
-    report = health.report(now_ns, sent=30, lost=20, limits=LIMITS)
+    report = health.report(now_ns, counted(sent=30, lost=20), LIMITS)
     assert report.level == "warn"
     assert "20 of 30 frames were lost" in report.message
     assert "fastdds_shm.xml" in report.message
-    assert health.report(now_ns, sent=60, lost=21, limits=LIMITS).level == "ok"
+    assert health.report(now_ns, counted(sent=60, lost=21), LIMITS).level == "ok"
+
+
+def drop_all(
+    health: StreamHealth, before: CountsSnapshot, start_s: int, duration_s: int, *reasons: str
+) -> list[HealthReport]:
+    """Drop every frame of some time, for these reasons in turn; return the reports."""
+    reports, sent, dropped = [], before.sent, dict(before.dropped)
+    for second in range(start_s, start_s + duration_s):
+        for reason in reasons:
+            sent += 1
+            dropped[reason] = dropped.get(reason, 0) + 1
+        now_ns = (second + 1) * SECOND_NS
+        health.received(now_ns)
+        reports.append(
+            health.report(now_ns, CountsSnapshot(sent, before.served, dict(dropped)), LIMITS)
+        )
+    return reports
+
+
+def test_frames_none_of_which_is_served_are_an_error_that_names_the_reason() -> None:
+    health = StreamHealth(NOTHING)
+    reasons = ("bad_encoding", "busy", "bad_encoding")
+    levels = [report.level for report in drop_all(health, NOTHING, 0, 5, *reasons)]
+    assert levels == ["ok", "ok", "error", "error", "error"]
+    report = drop_all(health, counted(15, bad_encoding=10, busy=5), 5, 1, "busy")[-1]
+    assert report.message == "no frame is served: 10 of 16 dropped as bad_encoding"
+    # One that is served ends it, and what was dropped before does not count.
+    served = counted(17, 1, bad_encoding=10, busy=6)
+    health.served(7 * SECOND_NS, True, 10.0)
+    assert health.report(7 * SECOND_NS, served, LIMITS).level == "ok"
+    levels = [report.level for report in drop_all(health, served, 7, 3, "busy")]
+    assert levels == ["ok", "ok", "error"]
+
+
+def test_frames_that_are_lost_or_paused_are_no_error() -> None:
+    health = StreamHealth(NOTHING)
+    assert {r.level for r in drop_all(health, NOTHING, 0, 5, "paused", "failed")} == {"ok"}
+    health = StreamHealth(NOTHING)
+    assert {r.level for r in drop_all(health, NOTHING, 0, 5, "lost")} == {"warn"}
+
+
+def test_late_frames_stay_late_while_none_is_served() -> None:
+    health = StreamHealth(NOTHING)
+    assert run(health, 0.0, 4.0, latency_ms=1500.0).level == "warn"
+    (report,) = drop_all(health, NOTHING, 8, 1, "busy")
+    assert (report.level, report.latency_ms_p50, report.rate_hz) == ("error", 1500.0, 0.0)
+    assert "exceeds the budget of 100 ms for 8 s" in report.message
+    (report,) = drop_all(health, counted(1, busy=1), 9, 1, "paused")
+    assert (report.level, report.latency_ms_p50) == ("ok", 0.0)
+    run(health, 10.0, 1.0, latency_ms=1500.0)
+    assert health.report(20 * SECOND_NS, NOTHING, LIMITS).level == "stale"
+    health.received(21 * SECOND_NS)
+    assert health.report(21 * SECOND_NS, NOTHING, LIMITS).level == "ok"
 
 
 def test_an_episode_begins_and_ends_once() -> None:

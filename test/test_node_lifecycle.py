@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from numpy.typing import NDArray
+from rclpy.executors import ExternalShutdownException
 from ros_process import START_S, CameraPeer, Peer, image_message, pixels_of, scene
 from rosgraph_msgs.msg import Clock
 from safetensors import safe_open
@@ -25,6 +26,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from gsvnet_model.checkpoint import load_model
 from gsvnet_model.segmenter import VideoSegmenter
 from gsvnet_ros.benchmark.nodes import start_node
+from gsvnet_ros.interruption import until_shutdown
 from gsvnet_ros.message_fields import stamp_ns, status_values
 from gsvnet_ros.processes import LoggedProcess, ros_arguments
 from gsvnet_ros.shared_memory import remove_dead_segments, segments
@@ -129,6 +131,31 @@ def test_bad_weights_are_a_failure_and_the_node_lives(
     assert "cannot configure: " in line
 
 
+def test_what_could_not_be_configured_is_a_warning(
+    manager: Peer, tmp_path: Path, weights_path: Path
+) -> None:
+    diagnostics = manager.listen(DiagnosticArray, "/diagnostics")
+    path = str(tmp_path / "missing.safetensors")
+
+    def told(level: bytes, begin: str, end: str = "") -> bool:
+        statuses = [status for array in diagnostics for status in array.status]
+        diagnostics.clear()
+        return any(
+            status.name == "managed/segmentation"
+            and status.level == level
+            and status.message.startswith(begin)
+            and end in status.message
+            for status in statuses
+        )
+
+    assert manager.set(model__weights=path).successful
+    assert not manager.change_state("configure")
+    manager.wait(lambda: told(DiagnosticStatus.WARN, "unconfigured: cannot configure: ", path))
+    assert manager.set(model__weights=str(weights_path)).successful
+    assert manager.change_state("configure")
+    manager.wait(lambda: told(DiagnosticStatus.OK, "inactive"))
+
+
 def test_unknown_parameter_is_told_with_the_nearest_name(
     manager: Peer, managed: LoggedProcess
 ) -> None:
@@ -145,14 +172,49 @@ def test_device_that_is_not_there_is_a_failure(manager: Peer, weights_path: Path
     assert manager.change_state("configure")
 
 
-def test_input_scale_out_of_reach_is_a_failure(manager: Peer, weights_path: Path) -> None:
+def test_input_scale_out_of_reach_is_refused(manager: Peer, weights_path: Path) -> None:
     assert not manager.set(model__input_scale=2.5).successful
-    assert manager.set(model__weights=str(weights_path), model__input_scale=0.01).successful
-    assert not manager.change_state("configure")
-    assert manager.set(model__input_scale=0.5).successful
+    refused = manager.set(model__weights=str(weights_path), model__input_scale=0.01)
+    assert not refused.successful
+    assert "model.input_scale: expected 0 or a value from 0.1 to 2, got 0.01" in refused.reason
+    assert manager.set(model__weights=str(weights_path), model__input_scale=0.5).successful
     assert manager.change_state("configure")
     assert manager.change_state("cleanup")
     assert manager.set(model__input_scale=0).successful
+
+
+THREADS_SCRIPT = """
+import sys
+import rclpy, torch
+from gsvnet_ros import segmentation_node
+
+def noted(settings, *args):
+    model = load(settings, *args)
+    print(torch.get_num_threads(), end=" ")
+    return model
+
+torch.set_num_threads(3)
+load, segmentation_node._loaded_model = segmentation_node._loaded_model, noted
+rclpy.init(args=["--ros-args", "-p", f"model.weights:={sys.argv[1]}", "-r", "__ns:=/threads"])
+node = segmentation_node.SegmentationNode()
+for limit in (2, 256, 0):
+    node.set_parameters([rclpy.Parameter("model.threads", value=limit)])
+    node.trigger_configure()
+    print(node._worker._pool.submit(torch.get_num_threads).result(), torch.get_num_threads())
+    node.trigger_cleanup()
+"""
+
+
+def test_loading_and_background_keyframes_keep_to_the_threads(weights_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", THREADS_SCRIPT, str(weights_path)],
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
+    )
+    # Of the one that loads, of the one that labels keyframes, and of the main thread.
+    assert run.stdout.splitlines() == ["2 2 3", "3 3 3", "3 3 3"], run.stderr
 
 
 def test_states_serve_and_release(manager: Peer, weights_path: Path) -> None:
@@ -171,7 +233,12 @@ def test_states_serve_and_release(manager: Peer, weights_path: Path) -> None:
         camera.send(image_message(scene(0)))
         camera.spin(0.5)
         assert not camera.masks
+        camera.spin(1.0)
+        camera.diagnostics.clear()
         assert manager.change_state("activate")
+        name = "managed/segmentation: camera"
+        camera.wait(lambda: any(s.name == name for a in camera.diagnostics for s in a.status))
+        assert status_of(camera, name).message == "no frame yet"
         camera.warm_up(image_message(scene(0)))
         assert manager.change_state("deactivate")
     finally:
@@ -306,6 +373,13 @@ def mutated(sample: CompressedImage, random: np.random.Generator) -> CompressedI
     message = CompressedImage(format=str(random.choice(["png", "jpeg", "", "ü" * 99])))
     message.data.frombytes(bytes(data))
     return message
+
+
+def node_state(camera: CameraPeer, name: str) -> str:
+    """Return the state that the latest diagnostics of a node tell, empty while there are none."""
+    statuses = [status for array in camera.diagnostics for status in array.status]
+    states = [status_values(status)["state"] for status in statuses if status.name == name]
+    return states[-1] if states else ""
 
 
 def topics(peer: Peer) -> set[str]:
@@ -503,6 +577,14 @@ def test_a_request_to_terminate_ends_cleanly(
     assert "Traceback" not in log.read_text()
 
 
+def test_only_the_end_of_ros_ends_work_quietly(ros: None) -> None:
+    for quiet in (KeyboardInterrupt(), ExternalShutdownException()):
+        with until_shutdown():
+            raise quiet
+    with pytest.raises(RuntimeError, match="a fault"), until_shutdown():
+        raise RuntimeError("a fault")
+
+
 def test_a_lifecycle_manager_can_shut_the_node_down(
     ros: None, tmp_path: Path, weights_path: Path
 ) -> None:
@@ -512,6 +594,8 @@ def test_a_lifecycle_manager_can_shut_the_node_down(
         camera.warm_up(image_message(scene(0)))
         assert camera.change_state("shutdown")
         assert camera.state() == "finalized"
+        camera.diagnostics.clear()
+        camera.wait(lambda: node_state(camera, "shut/segmentation") == "finalized")
         camera.wait(lambda: camera.node.count_publishers("/shut/segmentation/mask") == 0)
         camera.wait(lambda: camera.images.get_subscription_count() == 0)
     finally:

@@ -69,6 +69,8 @@ def test_integer_serves_as_double() -> None:
         ("overlay.alpha", math.nan, "from 0 to 1, got nan"),
         ("overlay.alpha", None, "expected double, got None"),
         ("overlay.alpha", False, "expected double, got False"),
+        ("model.input_scale", 0.09, "expected 0 or a value from 0.1 to 2, got 0.09"),
+        ("model.input_scale", 2.1, "from 0 to 2, got 2.1"),
         ("image_transport", "theora", "expected one of raw, compressed, got 'theora'"),
         ("cameras", ["front", "front"], "expected every name once"),
         ("cameras", ["front camera"], "letters, digits and single underscores"),
@@ -80,6 +82,11 @@ def test_wrong_value_is_refused_with_its_reason(name: str, value: object, why: s
     with pytest.raises(ValueError, match=name) as caught:
         make_settings({name: value})
     assert why in str(caught.value)
+
+
+def test_input_scale_is_the_weights_own_or_one_that_they_can_be_given() -> None:
+    for value in (0, 0.1, 2):
+        assert make_settings({"model.input_scale": value}).model_input_scale == value
 
 
 def test_all_reasons_are_named() -> None:

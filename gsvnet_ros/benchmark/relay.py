@@ -7,12 +7,12 @@ import sys
 
 import numpy as np
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
 from gsvnet_ros.image_messages import mono8_message
+from gsvnet_ros.interruption import until_shutdown
 from gsvnet_ros.output_publishers import RELIABLE
 
 
@@ -36,9 +36,8 @@ def main() -> int:
     rclpy.init()
     relay = Relay()
     try:
-        rclpy.spin(relay)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        with until_shutdown():
+            rclpy.spin(relay)
     finally:
         relay.destroy_node()
         rclpy.try_shutdown()
