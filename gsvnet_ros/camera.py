@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -28,6 +27,7 @@ from gsvnet_model.sources import BUILT_IN, ImageSource, open_source
 from gsvnet_ros.image_messages import rgb8_message
 from gsvnet_ros.interruption import until_shutdown
 from gsvnet_ros.node_arguments import check_node_arguments
+from gsvnet_ros.start_parameters import start_parameter
 
 _PARAMETERS: tuple[tuple[str, bool | int | float | str, str], ...] = (
     ("source", BUILT_IN, "street (built in), an image folder, a video file or a camera number."),
@@ -57,14 +57,10 @@ class Camera(Node):
 
     def __init__(self) -> None:
         super().__init__("camera")
-        self._values: dict[str, Any] = {}
-        for name, default, description in _PARAMETERS:
-            # Of any type: rclpy would not take 15 for 15.0, nor the number of a camera for a text.
-            descriptor = ParameterDescriptor(
-                description=description, read_only=True, dynamic_typing=True
-            )
-            given: Any = self.declare_parameter(name, default, descriptor).value
-            self._values[name] = _as_type_of(name, default, given)
+        self._values: dict[str, Any] = {
+            name: start_parameter(self, name, default, description)
+            for name, default, description in _PARAMETERS
+        }
         if not 1 <= self._value("jpeg_quality") <= 100:
             raise ValueError(
                 f"jpeg_quality: expected a value from 1 to 100, got {self._value('jpeg_quality')}"
@@ -170,21 +166,6 @@ class Camera(Node):
 
     def _value(self, name: str) -> Any:
         return self._values[name]
-
-
-def _as_type_of(name: str, default: bool | int | float | str, given: object) -> object:
-    """Return what was given for a parameter as the type of its default.
-
-    Raises:
-        ValueError: if it is of another type, and no integer for a double or a text.
-    """
-    wanted = type(default)
-    if type(given) is int and wanted in (float, str):
-        return wanted(given)
-    if type(given) is not wanted:
-        type_name = {bool: "bool", int: "integer", float: "double", str: "string"}[wanted]
-        raise ValueError(f"{name}: expected {type_name}, got {given!r}")
-    return given
 
 
 def main() -> int:

@@ -16,7 +16,6 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from numpy.typing import NDArray
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
@@ -27,6 +26,7 @@ from gsvnet_ros.interruption import until_shutdown
 from gsvnet_ros.message_fields import stamp_ns, status_stamp_ns, status_values
 from gsvnet_ros.node_arguments import check_node_arguments
 from gsvnet_ros.recording import Recording, save_masks
+from gsvnet_ros.start_parameters import start_parameter
 
 _OUTPUT = ("output", "recorded", "Folder for the PNGs.")
 
@@ -99,8 +99,11 @@ def _mono8(message: Image) -> NDArray[np.uint8]:
 
 
 def main() -> int:
-    """Record until interrupted, then write the PNGs."""
-    name, default, description = _OUTPUT
+    """Record until interrupted, then write the PNGs.
+
+    Returns:
+        The exit status: 0, or 1 when a parameter was wrong.
+    """
     check_node_arguments(
         "recorder", "Keeps masks and confidences of the segmentation node as PNGs.", [_OUTPUT]
     )
@@ -108,13 +111,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         recording = Recording(Path(folder))
         recorder = Recorder(recording)
-        recorder.declare_parameter(
-            name, default, ParameterDescriptor(description=description, read_only=True)
-        )
-        output = Path(recorder.get_parameter(name).get_parameter_value().string_value)
         try:
+            output = Path(str(start_parameter(recorder, *_OUTPUT)))
             with until_shutdown():
                 rclpy.spin(recorder)
+        except ValueError as error:
+            print(f"recorder: {error}", file=sys.stderr)
+            return 1
         finally:
             rclpy.try_shutdown()
         stamps = recording.labelled_stamps()

@@ -87,6 +87,21 @@ def test_camera_refuses_a_wrong_value_in_one_line(
     assert line.startswith(f"camera: {why}")
 
 
+def test_recorder_refuses_a_wrong_value_in_one_line(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "gsvnet_ros.recorder", "--ros-args", "-p", "output:=[1, 2]"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("recorder: output: expected string, got ")
+
+
 @pytest.mark.parametrize(
     "given",
     [
