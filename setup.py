@@ -60,14 +60,15 @@ setup(
         (f"share/{PACKAGE}/launch", sorted(glob("launch/*.launch.py"))),
         (f"share/{PACKAGE}/config", sorted(glob("config/*.*"))),
     ],
+    # The oldest that the library's tests were run with.
     install_requires=[
         "matplotlib>=3.5",
-        "numba>=0.57",
-        "numpy>=1.23",
+        "numba>=0.60",
+        "numpy>=1.26",
         "opencv-python-headless>=4.6",
         "pyyaml",
         "safetensors>=0.4",
-        "torch>=2.1",
+        "torch>=2.5",
         "tqdm",
     ],
     # Only for machines without a ROS 2 of their own.

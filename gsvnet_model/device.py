@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import re
+import warnings
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import torch
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[str, ...] = ("auto", *get_args(Precision))
 AUTO = "auto"
+
+_CPU_INFO = Path("/proc/cpuinfo")
 
 _DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -19,13 +24,21 @@ _DTYPES: dict[str, torch.dtype] = {
 
 
 def choose_device(name: str = AUTO) -> torch.device:
-    """Return the device of that name; "auto" takes the GPU when there is one.
+    """Return the device of that name, a GPU with its number.
+
+    "auto" takes the GPU when there is one, and where it does not work warns and takes the CPU.
 
     Raises:
-        ValueError: if the name is no device or the device is not there.
+        ValueError: if the name is no device, or the device is not there or does not work.
     """
     if name == AUTO:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        try:
+            return _working(torch.device("cuda"))
+        except ValueError as error:
+            warnings.warn(f"computed on the CPU: {error}", RuntimeWarning, stacklevel=2)
+            return torch.device("cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -36,7 +49,41 @@ def choose_device(name: str = AUTO) -> torch.device:
         raise ValueError(
             f"expected a GPU for {name!r}, found {torch.cuda.device_count()}; use device cpu"
         )
+    return _working(device) if device.type == "cuda" else device
+
+
+def numbered(device: torch.device) -> torch.device:
+    """Return the device, "cuda" with the number of the GPU that this thread is using now.
+
+    Without it the name means another GPU where a thread has chosen one, and what is kept for a
+    device, streams for example, would be kept under two names.
+    """
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
     return device
+
+
+def _working(device: torch.device) -> torch.device:
+    """Return a GPU with its number.
+
+    Raises:
+        ValueError: if this PyTorch cannot compute on it.
+    """
+    try:
+        device = numbered(device)
+        _compute_on(device)
+    except RuntimeError as error:  # what CUDA has to say, then lines of advice
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"expected a GPU that PyTorch {torch.__version__} computes on, got {device}: "
+            f"{reason}; use device cpu"
+        ) from error
+    return device
+
+
+def _compute_on(device: torch.device) -> None:
+    """Run one kernel: a GPU may be there and be too old for this PyTorch, or the driver be."""
+    torch.ones(1, device=device).add(1).item()
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
@@ -58,6 +105,18 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return _DTYPES[name]
 
 
+def cpu_capabilities() -> dict[str, Any]:
+    """Return what torch tells of the processor; before 2.11 what the kernel does, "name: True"."""
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    if ask is not None:
+        return dict(ask())
+    try:
+        found = re.search(r"^flags\s*:(.*)$", _CPU_INFO.read_text(), re.MULTILINE)
+    except OSError:  # not on Linux
+        found = None
+    return dict.fromkeys(found[1].split() if found else (), True)
+
+
 def _cpu_computes_bfloat16() -> bool:
-    capabilities = torch.cpu.get_capabilities()
+    capabilities = cpu_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

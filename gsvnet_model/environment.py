@@ -12,10 +12,12 @@ from pathlib import Path
 
 import torch
 
+from gsvnet_model.device import cpu_capabilities
+
 
 def describe_machine(device: torch.device) -> dict[str, str | int]:
     """Return processor or GPU, thread count and versions."""
-    cpu = str(torch.cpu.get_capabilities().get("cpu_name", platform.processor()))
+    cpu = str(cpu_capabilities().get("cpu_name", platform.processor()))
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu
     return {
         "device": f"{device.type}: {name}",

@@ -65,13 +65,17 @@ def read_core_times() -> CoreTimes | None:
     except (OSError, AttributeError):  # not on Linux
         return None
     gives_way = os.getpriority(os.PRIO_PROCESS, os.getpid()) > 0
-    idle = 0
+    idle, told = 0, 0
     for line in text.splitlines():
         found = re.match(r"cpu(\d+) (.*)", line)
         if found and int(found[1]) in ours:
             # user, nice, system, idle, waiting for a disk, ...
             fields = [int(field) for field in found[2].split()]
             idle += fields[3] + fields[4] + (0 if gives_way else fields[1])
+            told += any(fields)
+    # Some containers are told of other cores than they have, or nothing of them.
+    if told < len(ours):
+        return None
     return CoreTimes(time.monotonic(), idle / second, time.process_time())
 
 

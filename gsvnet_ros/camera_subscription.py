@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import (
@@ -15,7 +15,7 @@ from rclpy.qos import (
     qos_profile_sensor_data,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.subscription import MessageInfo, Subscription
+from rclpy.subscription import Subscription
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -26,6 +26,9 @@ from gsvnet_ros.frame_queue import FrameQueue, ReceivedFrame
 from gsvnet_ros.message_fields import stamp_ns
 from gsvnet_ros.parameters import Settings
 from gsvnet_ros.stream_health import LOSS_CURE, HealthReport
+
+if TYPE_CHECKING:
+    from rclpy.subscription import MessageInfo  # not in Jazzy
 
 
 class CameraSubscription:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
+from gsvnet_ros.transport_profile import set_profile
+
 
 class NotInstalledError(RuntimeError):
     """The package is not installed in this environment; the message says how to."""
@@ -42,5 +44,6 @@ def prepare_environment(log_folder: Path) -> None:
         raise NotInstalledError(
             f"{error}; install the package (pip install . or colcon build)"
         ) from error
-    profile = Path(share, "config", "fastdds_shm.xml")
-    environment.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(profile))
+    shortage = set_profile(environment, Path(share, "config", "fastdds_shm.xml"))
+    if shortage:
+        print(shortage, file=sys.stderr)

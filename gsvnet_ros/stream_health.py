@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Literal
 
 from gsvnet_ros.frame_counts import CountsSnapshot
+from gsvnet_ros.transport_profile import PROFILE_VARIABLES
 
 WINDOW_S = 2.0
 """Rates and percentiles are taken over this time."""
@@ -21,7 +22,7 @@ LOST_SHARE = 0.2
 
 LOSS_CURE = (
     "before they reached the node; give camera and node the transport profile "
-    "config/fastdds_shm.xml (FASTDDS_DEFAULT_PROFILES_FILE)"
+    f"config/fastdds_shm.xml ({' or, since Kilted, '.join(PROFILE_VARIABLES)})"
 )
 
 Level = Literal["ok", "warn", "error", "stale"]

@@ -8,6 +8,7 @@ default decides.
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path, PurePosixPath
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
@@ -19,7 +20,9 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import Parameter
 
 CONFIG = Path(__file__).parent.parent / "config"
-PROFILES_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+SHARED_MEMORY = Path("/dev/shm")
+NEEDED_MIB = 3 * 67
 BOOLEANS = ["", "true", "false"]
 RVIZ_TOPICS = ("overlay", "color", "confidence")
 
@@ -101,6 +104,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     clock = {"use_sim_time": given["use_sim_time"] == "true"} if "use_sim_time" in given else {}
     shows_rviz = given["rviz"] == "true"
     actions: list[LaunchDescriptionEntity] = [
+        *_transport_profile(),
         Node(
             package="gsvnet_ros",
             executable="segmentation_node",
@@ -118,12 +122,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             remappings=[("image", image), ("camera_info", camera_info)],
             ros_arguments=["--log-level", given["log_level"]],
             output="both",
-        )
+        ),
     ]
-    # A profile that the user chose stays.
-    if PROFILES_VARIABLE not in os.environ:
-        profile = str(CONFIG / "fastdds_shm.xml")
-        actions.insert(0, SetEnvironmentVariable(PROFILES_VARIABLE, profile))
     if shows_rviz and not _has_rviz():
         # Launch would end here, and leave the node that it has started alone.
         actions.append(LogInfo(msg="rviz2 is not installed: the node runs without it"))
@@ -144,6 +144,26 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             )
         )
     return actions
+
+
+def _transport_profile() -> list[LaunchDescriptionEntity]:
+    """Return the action that names the transport profile, if the user has not, or says why not.
+
+    As `gsvnet_ros.transport_profile`, which cannot be imported where the node has its own Python.
+    """
+    if any(name in os.environ for name in PROFILE_VARIABLES):
+        return []
+    free_mib = shutil.disk_usage(SHARED_MEMORY).free / 2**20 if SHARED_MEMORY.is_dir() else 0
+    if free_mib < NEEDED_MIB:
+        hint = (
+            f"large images may be lost: {SHARED_MEMORY} has {free_mib:.0f} MiB free, expected "
+            f"{NEEDED_MIB}; start the container with --shm-size=1g or --ipc=host"
+        )
+        return [LogInfo(msg=hint)]
+    # Fast DDS 2, of Jazzy and before, reads the first alone; 3 reads the second.
+    has_2 = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
+    profile = str(CONFIG / "fastdds_shm.xml")
+    return [SetEnvironmentVariable(PROFILE_VARIABLES[0 if has_2 else 1], profile)]
 
 
 def _has_rviz() -> bool:

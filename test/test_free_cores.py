@@ -60,6 +60,28 @@ def test_where_nobody_tells_all_cores_are_free() -> None:
     assert FreeCores(lambda: None).count() == free_cores.allowed_cores()
 
 
+@on_linux
+@pytest.mark.parametrize(
+    ("cores", "fields"),
+    [
+        ({12, 13}, "5 0 5 90 0"),  # the container is told of 0 and 1
+        ({0, 1}, "0 0 0 0 0"),
+        ({0, 1, 2}, "5 0 5 90 0"),
+    ],
+)
+def test_what_a_container_is_not_told_is_not_taken_for_busy(
+    cores: set[int], fields: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text(f"cpu 10 0 10 180 0\ncpu0 {fields}\ncpu1 {fields}\n")
+    monkeypatch.setattr(free_cores, "_STAT", stat)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    told = fields.startswith("5")
+    assert (free_cores.read_core_times() is not None) == told
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores)
+    assert free_cores.read_core_times() is None
+
+
 @pytest.mark.parametrize(
     ("quota", "cores"), [("max 100000", 8), ("250000 100000", 2), ("20000 100000", 1), ("", 8)]
 )
@@ -172,6 +194,7 @@ def test_who_gives_way_leaves_a_core_free(
     own_niceness: int, idle: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     core = min(os.sched_getaffinity(0))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {core})
     (tmp_path / "stat").write_text(f"cpu 9 9 9 9 9\ncpu{core} 10 20 7 30 5 3\ncpu9999 1 1 1 1 1\n")
     monkeypatch.setattr(free_cores, "_STAT", tmp_path / "stat")
     monkeypatch.setattr(os, "getpriority", lambda which, who: own_niceness)

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import ast
-import os
 import runpy
+import shutil
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import rclpy
 import yaml
 
 from gsvnet_ros.parameters import SPEC_BY_NAME
+from gsvnet_ros.transport_profile import PROFILE_VARIABLES, set_profile
 
 ROOT = Path(__file__).parent.parent
 LAUNCH_FILE = ROOT / "launch" / "seg.launch.py"
@@ -122,13 +124,60 @@ def test_missing_parameter_file_starts_nothing() -> None:
 
 def test_arguments_win_only_when_given(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("launch_ros")
-    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE", raising=False)
-    assert len(started()) == 2
-    monkeypatch.setitem(os.environ, "FASTDDS_DEFAULT_PROFILES_FILE", "mine.xml")
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "mine.xml")
     (node,) = started()
     plain = len(parameters_of(node)[-1])
     (node,) = started(weights="w.safetensors", use_sim_time="true")
     assert len(parameters_of(node)[-1]) == plain + 2
+
+
+@pytest.mark.parametrize(
+    ("distribution", "name"),
+    [
+        ("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ("", "FASTDDS_DEFAULT_PROFILES_FILE"),
+    ],
+)
+def test_profile_is_named_as_the_distribution_reads_it(
+    monkeypatch: pytest.MonkeyPatch, distribution: str, name: str
+) -> None:
+    """And as `gsvnet_ros.transport_profile` does it for the demo."""
+    monkeypatch.setenv("ROS_DISTRO", distribution)
+    for variable in PROFILE_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    environment: dict[str, str] = {}
+    assert set_profile(environment, PROFILE) == ""
+    assert environment == {name: str(PROFILE)}
+    pytest.importorskip("launch_ros")
+    action, _ = started()
+    assert "".join(part.text for part in action.name) == name
+    for variable in PROFILE_VARIABLES:  # what the user has chosen stays
+        monkeypatch.setenv(variable, "mine.xml")
+        assert len(started()) == 1
+        monkeypatch.delenv(variable)
+
+
+@pytest.mark.parametrize("variable", PROFILE_VARIABLES)
+def test_chosen_profile_stays(variable: str) -> None:
+    environment = {variable: "mine.xml"}
+    assert set_profile(environment, PROFILE) == ""
+    assert environment == {variable: "mine.xml"}
+
+
+def test_profile_that_does_not_fit_is_told_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in PROFILE_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    docker = SimpleNamespace(total=2**26, used=0, free=2**26)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: docker)
+    environment: dict[str, str] = {}
+    told = set_profile(environment, PROFILE)
+    assert "/dev/shm has 64 MiB free, expected 201" in told
+    assert not environment
+    launch = pytest.importorskip("launch")
+    pytest.importorskip("launch_ros")
+    hint, _ = started()
+    assert isinstance(hint, launch.actions.LogInfo)
 
 
 def received(arguments: list[str]) -> dict[str, Any]:

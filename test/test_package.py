@@ -51,6 +51,16 @@ for module in pkgutil.walk_packages(package.__path__, "{package}."):
             assert error.name == "triton", module.name  # imported where there is a GPU
 """
 
+WITHOUT_NEW_NAMES = """
+import sys
+import cv2
+sys.modules["cv2.typing"] = None  # as in Ubuntu's OpenCV 4.6
+import torch
+del torch.cpu.get_capabilities  # as before 2.11
+import rclpy.lifecycle, rclpy.node, rclpy.parameter_client, rclpy.subscription
+del rclpy.subscription.MessageInfo  # as in Jazzy
+"""
+
 WITHOUT_ROS = """
 import sys
 class NoRos:
@@ -219,6 +229,13 @@ def test_blocked_import_is_noticed() -> None:
 def test_node_does_not_import_cv_bridge() -> None:
     modules = ALL_MODULES.format(package="gsvnet_ros")
     python(f"{modules}\nsys.exit('cv_bridge' in sys.modules)")
+
+
+def test_older_versions_have_what_is_needed() -> None:
+    """Those of Ubuntu 24.04 and Jazzy, and torch of before 2.11."""
+    modules = "".join(ALL_MODULES.format(package=name) for name in ("gsvnet_model", "gsvnet_ros"))
+    use = "import gsvnet_model; gsvnet_model.load_model(device='cpu')"
+    python(f"{WITHOUT_NEW_NAMES}{modules}{use}")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -130,6 +131,24 @@ def test_clip_is_exact_and_rendered_once(cache: Path, capsys: pytest.CaptureFixt
     assert again.rate_hz == 30.0
     assert "rendering" not in capsys.readouterr().out
     assert len(list(cache.iterdir())) == 1
+
+
+@pytest.mark.parametrize("home", ["", "/proc"])
+def test_clips_are_kept_where_there_is_no_home(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container whose user has none, or one that nobody can write to."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+    def no_home() -> Path:
+        if not home:
+            raise RuntimeError("Could not determine home directory.")
+        return Path(home)
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert len(list(open_source(BUILT_IN, HEIGHT, WIDTH, num_images=1).images())) == 1
+    assert len(list(tmp_path.glob("gsvnet_ros_*/street_clip/*"))) == 1
 
 
 def test_long_clip_turns_back(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ import functools
 import cv2
 import numpy as np
 import pytest
-from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from gsvnet_model.classes import CAMVID
@@ -33,7 +32,7 @@ def sample_nearest(array: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArr
     return np.asarray(array[y, x], np.uint8)
 
 
-def sample_linear(image: MatLike, flow: NDArray[np.float32]) -> NDArray[np.float32]:
+def sample_linear(image: NDArray[np.generic], flow: NDArray[np.float32]) -> NDArray[np.float32]:
     height, width = flow.shape[:2]
     v, u = np.mgrid[0:height, 0:width].astype(np.float32)
     move = np.nan_to_num(flow)

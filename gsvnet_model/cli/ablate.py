@@ -12,7 +12,7 @@ from gsvnet_model.cli.options import add_data_option
 from gsvnet_model.data.camvid import find_camvid
 from gsvnet_model.device import AUTO, choose_device
 from gsvnet_model.environment import describe_machine, sha256, write_json
-from gsvnet_model.training.ablation import ablate, ablation_table
+from gsvnet_model.training.ablation import VARIANTS, ablate, ablation_table
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.training.recipe import read_recipe
 
@@ -25,6 +25,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--weights",
         type=Path,
         help="weights that give the keyframes and the flow network (default: the installed ones)",
+    )
+    names = [variant.name for variant in VARIANTS]
+    parser.add_argument(
+        "--variants", nargs="+", choices=names, default=names, help="rows to train (default: all)"
     )
     add_data_option(parser)
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
@@ -44,6 +48,7 @@ def _run(options: argparse.Namespace) -> None:
             find_camvid(options.data),
             options.output,
             device,
+            [variant for variant in VARIANTS if variant.name in options.variants],
         )
     )
     print(ablation_table(rows))

@@ -7,6 +7,8 @@ import argparse
 from pathlib import Path
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from gsvnet_model.checkpoint import load_model
@@ -97,6 +99,6 @@ def _writable_rate(rate_hz: float) -> float:
     return round(rate_hz)
 
 
-def _write(path: Path, image: cv2.typing.MatLike) -> None:
+def _write(path: Path, image: NDArray[np.uint8]) -> None:
     if not cv2.imwrite(str(path), image):
         raise ValueError(f"expected to write {path}, but it failed; is the disk full?")

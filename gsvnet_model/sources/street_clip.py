@@ -119,8 +119,14 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _cache_folder() -> Path:
+    """Return where clips are kept: the user's cache, or in a container without one /tmp."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "gsvnet_ros" / "street_clip"
+    try:
+        folder = (Path(base) if base else Path.home() / ".cache") / "gsvnet_ros" / "street_clip"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    except (OSError, RuntimeError):  # not writable; no home
+        return Path(tempfile.gettempdir()) / f"gsvnet_ros_{os.getuid()}" / "street_clip"
 
 
 def _remove_oldest(cache: Path, kept: Path) -> None:

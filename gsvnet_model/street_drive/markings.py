@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from gsvnet_model.street_drive.path import STEP_M, rng_of
+
+if TYPE_CHECKING:
+    from cv2.typing import MatLike  # not in Ubuntu's OpenCV 4.6
 
 Field = NDArray[np.float32]
 """(h, W) or (h, 1) values of the pixels below the horizon."""
