@@ -116,6 +116,10 @@ def narrowed(value: Any, out: Any) -> Any:
     raise NotImplementedError("narrowed works in compiled loops only")
 
 
+# Loops in other files compile these in, and numba looks at a loop's own file alone to tell whether
+# its machine code is old: a change here needs one there, or those who update keep the old code.
+
+
 @numba.extending.overload(widened, strict=False)
 def _widened(value: Any) -> Callable[[Any], Any]:
     if value == numba.types.uint16:

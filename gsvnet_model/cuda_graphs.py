@@ -26,7 +26,7 @@ rounding of float16; of whole numbers the share that may differ. A replay as a r
 kernels and differs by nothing."""
 
 _BROKEN: list[torch.cuda.CUDAGraph] = []
-"""Recordings that failed: PyTorch's allocator of page-locked memory goes on asking them."""
+"""Recordings that never ended: PyTorch's allocator of page-locked memory goes on asking them."""
 
 _FIRST_USE = threading.Lock()
 """Only one recording may be under way in a process, and what another thread sets up for its own
@@ -123,8 +123,9 @@ class CudaGraphs:
 class ReplayedFunction(Generic[Output]):
     """A function of tensors, recorded once for every shape of its inputs and then replayed.
 
-    At its first use a shape is computed both ways. Where recording fails or a replay gives
-    something else, a warning says so once and that shape is computed plainly from then on.
+    At its first use a shape is computed both ways, of the inputs and of others. Where recording
+    fails or a replay gives something else, a warning says so once and that shape is computed
+    plainly from then on.
 
     Threads may share it, each with a CUDA stream of its own or not.
 
@@ -166,8 +167,12 @@ class ReplayedFunction(Generic[Output]):
             try:
                 buffers = [torch.empty_like(values).copy_(values) for values in inputs]
                 recording = self._recorder.record(self._function, buffers)
+                # What was recorded incompletely, or not at all, holds the right results already.
+                others = [_other(values) for values in inputs]
+                agrees = _agree(self._replayed(recording, others), self._function(*others))
                 replayed = self._replayed(recording, inputs)
-                fault = "" if _agree(replayed, output) else "a replay gives other results"
+                agrees = agrees and _agree(replayed, output)
+                fault = "" if agrees else "a replay gives other results"
             # Whatever a GPU comes up with costs time and no labels.
             except Exception as error:
                 fault = f"{type(error).__name__}: {error}"
@@ -202,6 +207,15 @@ class ReplayedFunction(Generic[Output]):
 
 
 _Shapes: TypeAlias = tuple[tuple[torch.Size, torch.dtype], ...]
+
+
+def _other(values: Tensor) -> Tensor:
+    """Return other values that a function may be given as well, of the same layout.
+
+    A picture is inverted, because the first one of a camera may be black all over; anything else
+    is mirrored, which keeps it within the range that it has.
+    """
+    return ~values if values.dtype == torch.uint8 else values.flip(-1)
 
 
 def _members(output: Output) -> Sequence[Tensor | None]:
@@ -244,6 +258,9 @@ def _recorded(
         with torch.cuda.graph(graph, pool, stream, capture_error_mode="thread_local"):
             return function(*inputs)
     except BaseException:
+        if _has_ended(graph):  # the function failed, and the recording as such did not
+            graph.reset()  # gives its memory back
+            raise
         _BROKEN.append(graph)
         # What a broken recording leaves undone: PyTorch would think that it goes on, and never
         # again hand out memory that was used on two streams.
@@ -251,6 +268,15 @@ def _recorded(
             torch._C._cuda_endAllocateToPool(stream.device_index, pool)
             torch._C._cuda_releasePool(stream.device_index, pool)
         raise
+
+
+def _has_ended(graph: torch.cuda.CUDAGraph) -> bool:
+    """Return whether a recording came to its end, the only state in which a graph names a pool."""
+    try:
+        graph.pool()
+    except RuntimeError:
+        return False
+    return True
 
 
 # One for all recordings: streams are dealt out of a pool in turns, and one that somebody else got

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from gsvnet_model.classes import ClassTable
 from gsvnet_model.cuda_graphs import CudaGraphs, ReplayedFunction
+from gsvnet_model.device import numbered
 from gsvnet_model.exact_batches import ExactBatches, Propagate
 from gsvnet_model.folding import folded
 from gsvnet_model.free_cores import on_free_cores
@@ -213,7 +214,7 @@ class SegmentationModel:
                 f"got {propagation.config.num_classes}"
             )
         self.info = info
-        self.device = device or torch.device("cpu")
+        self.device = numbered(device or torch.device("cpu"))
         self.precision = precision
         if self.device.type == "cpu":
             keep_freed_memory()

@@ -301,11 +301,13 @@ def values_on_grid(values: Tensor, stride: int, grid_filter: GridFilter) -> Tens
         rows, columns = height // grid[0], width // grid[1]
         covered = values.reshape(*values.shape[:2], grid[0], rows, grid[1], columns)
         return covered.mean((3, 5))
-    row_shares, column_shares = (
-        _shares(cells, size, stride, grid_filter, values.device)
+    (of_rows, row_shares), (of_columns, column_shares) = (
+        _covered(cells, size, stride, grid_filter, values.device)
         for cells, size in zip(grid, (height, width), strict=True)
     )
-    return row_shares @ values @ column_shares.T
+    # No matrix products: where somebody allows it, a GPU rounds their inputs.
+    by_rows = (values[:, :, of_rows] * row_shares[..., None]).sum(3)
+    return (by_rows[..., of_columns] * column_shares).sum(-1)
 
 
 def _is_interleaved(image: Tensor) -> bool:
@@ -387,17 +389,25 @@ def _on_device(normalisation: Normalisation, device: torch.device) -> tuple[Tens
 
 
 @functools.cache  # as above
-def _shares(
+def _covered(
     cells: int, size: int, stride: int, grid_filter: GridFilter, device: torch.device
-) -> Tensor:
-    """Return the share of each cell of an axis that each of its pixels covers, (cells, size)."""
+) -> tuple[Tensor, Tensor]:
+    """Return which pixels each cell of an axis covers, and its share that each of them is.
+
+    Returns:
+        (cells, P) int64 and float32; cells of fewer than P pixels go on with shares of 0.
+    """
     edges = np.arange(cells + 1) * (size / cells)
     if grid_filter == "centred":
         edges = _centred_edges(size, cells, stride).astype(float)
-    pixels = np.arange(size)
+    first = np.floor(edges[:-1, None])
+    pixels = first + np.arange(np.max(np.ceil(edges[1:, None]) - first))
     covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     shares = covered.clip(0) / np.diff(edges)[:, None]
-    return torch.from_numpy(shares.astype(np.float32)).to(device)
+    return (
+        torch.from_numpy(pixels.clip(max=size - 1).astype(np.int64)).to(device),
+        torch.from_numpy(shares.astype(np.float32)).to(device),
+    )
 
 
 @functools.lru_cache(maxsize=16)

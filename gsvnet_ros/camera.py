@@ -179,7 +179,7 @@ def main() -> int:
             camera.get_logger().info(f"publishing at {source.rate_hz:g} Hz")
             published = camera.play(source)
             camera.get_logger().info(f"published {published} images")
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         print(f"camera: {error}", file=sys.stderr)
         return 1
     finally:

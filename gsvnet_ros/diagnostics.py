@@ -106,8 +106,9 @@ def node_status(
         values["precision"] = str(model.precision).removeprefix("torch.")
         values["keyframe_network"] = model.info.keyframe_network
         if model.device.type == "cuda":
-            allocated = torch.cuda.memory_allocated(model.device) / 2**20
-            values["device_memory_mib"] = f"{allocated:.0f}"
+            # With what no tensor holds: the working memory of CUDA graphs, and the cache.
+            reserved = torch.cuda.memory_reserved(model.device) / 2**20
+            values["device_memory_mib"] = f"{reserved:.0f}"
     if fault:
         return _status(name, "warn", f"{state}: {fault}", values)
     return _status(name, "ok", state, values)

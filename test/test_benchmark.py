@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.benchmark import runtimes
+from gsvnet_model.benchmark import memory, runtimes
 from gsvnet_model.benchmark.device_resident import DeviceStream, time_device_resident
 from gsvnet_model.benchmark.published_arrangement import PublishedArrangement
 from gsvnet_model.benchmark.report import WorkloadFigures, report
 from gsvnet_model.benchmark.timing import FrameFigures, boundary_share
 from gsvnet_model.benchmark.workload import Workload
 from gsvnet_model.checkpoint import read_networks, save_model, store_class_bias
-from gsvnet_model.cli import main
+from gsvnet_model.cli import benchmark, main
 from gsvnet_model.preprocessing import GridFilter, grid_image, image_on_grid, image_tensor
 
 
@@ -226,3 +226,58 @@ def test_wrong_arguments(
 ) -> None:
     assert main(["benchmark", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_runtimes_on_a_gpu_are_refused_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(benchmark, "choose_device", lambda name: torch.device("cuda", 0))
+    monkeypatch.setattr(benchmark, "_measure", lambda *_: pytest.fail("measured"))
+    assert main(["benchmark", "--runtimes", "openvino"]) == 2
+    assert "expected device cpu to compare runtimes, got cuda:0" in capsys.readouterr().err
+
+
+def test_memory_on_a_gpu_is_what_torch_holds_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cached before and not counted; what a stream comes to hold is, in a tensor or not."""
+    device = torch.device("cuda", 1)
+    reserved = {"now": 9e6, "peak": 20e6}
+
+    class Model:
+        def __init__(self) -> None:
+            self.device = device
+
+    class Stream:
+        def __init__(self, model: Model, interval: int) -> None:
+            self.frames = 0
+
+        def step(self, image: object) -> None:
+            self.frames += 1
+            if self.frames in (1, 2, 12):
+                reserved["now"] += 1e6
+                reserved["peak"] = max(reserved.values())
+
+    class Two:
+        def model(self) -> Model:
+            return Model()
+
+        def images(self, count: int) -> list[None]:
+            return [None] * count
+
+    def of(key: str) -> object:
+        def read(asked: torch.device | None = None) -> float:
+            assert asked == device
+            return reserved[key]
+
+        return read
+
+    def reset(asked: torch.device | None = None) -> None:
+        assert asked == device
+        reserved["peak"] = reserved["now"]
+
+    monkeypatch.setattr(memory, "VideoSegmenter", Stream)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: reserved.update(now=5e6))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", of("now"))
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", of("peak"))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset)
+    figures = memory._measure(Two(), 2, torch.get_num_threads())  # type: ignore[arg-type]
+    assert figures == memory.MemoryFigures(peak_mb=3.0, growth_mb=1.0)

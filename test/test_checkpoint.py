@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from models import TinyKeyframeNetwork
+from models import TinyKeyframeNetwork, random_model
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import nn
 
-from gsvnet_model import CAMVID, ModelInfo, load_model, save_model
+from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, device, load_model, save_model
 from gsvnet_model.checkpoint import default_weights, read_networks, store_metrics
+from gsvnet_model.device import choose_device
 from gsvnet_model.keyframe import KEYFRAME_NETWORKS
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
@@ -147,6 +149,53 @@ def test_device_and_precision_guards(weights: Path) -> None:
             load_model(weights, device="cuda")
 
 
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two GPUs, as far as they are asked; this thread uses the second."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+
+
+@pytest.mark.usefixtures("gpus")
+def test_a_gpu_has_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gsvnet_model.device._compute_on", lambda device: None)
+    for name, number in (("auto", 1), ("cuda", 1), ("cuda:0", 0)):
+        assert choose_device(name) == torch.device("cuda", number)
+    with pytest.raises(ValueError, match="expected a GPU for 'cuda:2', found 2"):
+        choose_device("cuda:2")
+
+
+@pytest.mark.usefixtures("gpus")
+def test_a_gpu_that_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not taken unasked, and who asks for it is told why."""
+
+    def too_old(device: torch.device) -> None:
+        raise RuntimeError("CUDA error: no kernel image is available\nCompile with ...")
+
+    monkeypatch.setattr("gsvnet_model.device._compute_on", too_old)
+    why = "computes on, got cuda:1: CUDA error: no kernel image is available; use device cpu$"
+    with pytest.warns(RuntimeWarning, match=f"computed on the CPU: .*{why}"):
+        assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(ValueError, match=why):
+        choose_device("cuda")
+
+
+@pytest.mark.usefixtures("gpus")
+def test_a_model_has_the_number_of_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model()
+    asked: list[torch.device] = []
+
+    def moved(network: nn.Module, device: torch.device, *_: object) -> nn.Module:
+        asked.append(device)
+        raise NotImplementedError  # no GPU is here
+
+    monkeypatch.setattr(nn.Module, "to", moved)
+    with pytest.raises(NotImplementedError):
+        SegmentationModel(model.keyframe, model.propagation, model.info, torch.device("cuda"))
+    assert asked == [torch.device("cuda", 1)]
+
+
 def test_input_scale_can_be_chosen(weights: Path) -> None:
     assert load_model(weights, "cpu").info.input_scale == 0.75
     chosen = load_model(weights, "cpu", input_scale=0.5).info
@@ -231,3 +280,19 @@ def test_a_file_that_cannot_be_written(weights: Path, tmp_path: Path) -> None:
         save_model(tmp_path / "file" / "weights.safetensors", keyframe, propagation, info)
     save_model(tmp_path / "new" / "weights.safetensors", keyframe, propagation, info)
     assert read_networks(tmp_path / "new" / "weights.safetensors")[2] == info
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [("fpu avx512f avx512_bf16 amx_tile", "bfloat16"), ("fpu avx2", "float32"), (None, "float32")],
+)
+def test_older_torch_leaves_it_to_the_kernel_to_tell_of_the_processor(
+    flags: str | None, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    told = tmp_path / "cpuinfo"
+    if flags:
+        told.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t:\n")
+    monkeypatch.setattr(device, "_CPU_INFO", told)
+    found = device.choose_precision("auto", torch.device("cpu"))
+    assert found == getattr(torch, precision)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, VideoSegmenter
 from gsvnet_model.benchmark.device_resident import DeviceStream
-from gsvnet_model.cuda_graphs import CudaGraphs, Recording, ReplayedFunction
+from gsvnet_model.cuda_graphs import _BROKEN, CudaGraphs, Recording, ReplayedFunction, _recorded
 from gsvnet_model.exact_batches import ExactBatches
 from gsvnet_model.keyframe import KEYFRAME_NETWORKS, build_keyframe_network
 from gsvnet_model.preprocessing import Normalisation, image_tensor
@@ -90,7 +92,7 @@ def test_replays_are_what_the_function_says(recorder: Again) -> None:
         for shape, dtype in (((2, 3), torch.float32), ((4,), torch.float32), ((4,), torch.float64)):
             first, second = torch.randn(2, *shape, dtype=dtype)
             assert torch.equal(replayed(first, second), product(first, second))
-    assert recorder.runs == [3, 3, 3]
+    assert recorder.runs == [4, 4, 4]  # one on other values than the caller's
 
 
 def test_the_recording_reads_its_own_memory_and_callers_keep_their_results(
@@ -105,10 +107,11 @@ def test_the_recording_reads_its_own_memory_and_callers_keep_their_results(
     replayed = ReplayedFunction(function, recorder)
     values = [torch.full((5,), float(index)) for index in range(4)]
     kept = [replayed(value) for value in values]
-    plain, *recorded = read
+    # Plainly once, recorded, and replayed on other values, which are then computed plainly.
+    plain, recorded, tried, other, *later = read
     assert plain == values[0].data_ptr()
-    assert len(set(recorded)) == 1
-    assert recorded[0] not in [value.data_ptr() for value in values]
+    assert {tried, *later} == {recorded}
+    assert recorded not in [other, *(value.data_ptr() for value in values)]
     for value in values:
         value.zero_()
     assert [float(result[0]) for result in kept] == [0, 1, 2, 3]
@@ -141,9 +144,9 @@ def test_shapes_not_used_for_longest_go(recorder: Again) -> None:
     call(3)  # in the place of 2
     assert recorder.waits == 1
     call(1)
-    assert recorder.runs == [3, 1, 1]
+    assert recorder.runs == [4, 2, 2]
     call(2)
-    assert recorder.runs == [3, 1, 1, 1]
+    assert recorder.runs == [4, 2, 2, 2]
     assert recorder.waits == 2
 
 
@@ -168,7 +171,7 @@ def test_where_recording_fails_the_shape_is_computed_plainly() -> None:
     values = torch.rand(4)
     for _ in range(2):
         assert torch.equal(replayed(values, values), product(values, values))
-    assert recorder.runs == [2]
+    assert recorder.runs == [3]
 
 
 @pytest.mark.parametrize("wrong", [1.01, float("nan")])
@@ -184,7 +187,25 @@ def test_where_a_replay_says_something_else_it_is_not_used(wrong: float) -> None
     with pytest.warns(RuntimeWarning, match="a replay gives other results"):
         assert replayed(values, values).tolist() == [2, 2, 2]
     assert replayed(2 * values, values).tolist() == [3, 3, 3]
-    assert recorder.runs == [1]
+    assert recorder.runs == [2]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [torch.arange(6.0), torch.zeros(6, dtype=torch.uint8)],
+    ids=["numbers", "a black picture"],
+)
+def test_an_empty_recording_is_not_used(values: Tensor) -> None:
+    """What it holds from the time of recording is right, as long as the inputs are those."""
+
+    class Empty(Again):
+        def record(self, function: Callable[..., Any], inputs: Sequence[Tensor]) -> Recording:
+            return Recording(inputs, function(*inputs), lambda: None)
+
+    replayed = ReplayedFunction(lambda values: values + 1, Empty())
+    with pytest.warns(RuntimeWarning, match="a replay gives other results"):
+        assert torch.equal(replayed(values), values + 1)
+    assert torch.equal(replayed(values + 1), values + 2)
 
 
 def test_what_a_replay_may_differ_by(recorder: Again) -> None:
@@ -199,6 +220,49 @@ def test_what_a_replay_may_differ_by(recorder: Again) -> None:
     first, second = replayed(values, values), replayed(values, values)
     assert torch.equal(first.nan_to_num(), second.nan_to_num())
     assert first[3] == 10001 * (1 + 1e-4)
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "broken"])
+def test_what_a_recording_that_fails_leaves(ended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has ended gives its memory back; a broken one is kept, and ended in its place."""
+    done: list[str] = []
+
+    class Graph:
+        def pool(self) -> tuple[int, int]:
+            if not ended:
+                raise RuntimeError("without a preceding successful capture")
+            return 0, 1
+
+        def reset(self) -> None:
+            done.append("reset")
+
+    @contextlib.contextmanager
+    def capture(*_: Any, **__: Any) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if not ended:
+                raise RuntimeError("operation not permitted when stream is capturing")
+
+    def out_of_memory() -> Tensor:
+        raise torch.OutOfMemoryError("tried to allocate")
+
+    stream = SimpleNamespace(device_index=1)
+    monkeypatch.setattr("gsvnet_model.cuda_graphs._BROKEN", kept := list(_BROKEN))
+    monkeypatch.setattr(torch.cuda, "graph", capture)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 1))
+    for name in ("endAllocateToPool", "releasePool"):
+        monkeypatch.setattr(
+            torch._C, f"_cuda_{name}", lambda *of, name=name: done.append(f"{name}{of}")
+        )
+    graph = Graph()
+    with pytest.raises(RuntimeError, match="tried to allocate" if ended else "not permitted"):
+        _recorded(graph, stream, out_of_memory, ())  # type: ignore[arg-type]
+    if ended:
+        assert (done, kept) == (["reset"], _BROKEN)
+    else:
+        assert done == ["endAllocateToPool(1, (0, 1))", "releasePool(1, (0, 1))"]
+        assert kept == [*_BROKEN, graph]
 
 
 def test_errors_of_the_function_are_the_callers(recorder: Again) -> None:

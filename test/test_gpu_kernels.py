@@ -8,12 +8,17 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gsvnet_model.checked_kernel import CheckedKernel
+from gsvnet_model.preprocessing import values_on_grid
+from gsvnet_model.propagation.filtering import _taps, _taps_one_by_one, guided_filter
+from gsvnet_model.propagation.kernels import ideal_delay_kernels
 
 # In a process of its own, because Triton decides on import whether it interprets.
 _LABELS = """
@@ -155,3 +160,53 @@ def test_kernel_that_does_not_work_is_named_once_and_not_used(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert checked(torch.tensor(5)) == 10
+
+
+class NoMatrixProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Fails at what a GPU may compute in TensorFloat-32."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        assert name not in ("mm", "addmm", "bmm", "baddbmm", "convolution"), name
+        return func(*args, **(kwargs or {}))
+
+
+def filtered() -> Tensor:
+    warped = torch.empty(1, 4, 7, 9, device="meta")
+    mixing = torch.empty(1, 10, 7, 9, device="meta")
+    return guided_filter(warped, mixing, ideal_delay_kernels(3).to("meta"), None)
+
+
+def centred() -> Tensor:
+    return values_on_grid(torch.empty(1, 3, 33, 50, device="meta"), 8, "centred")
+
+
+def averaged() -> Tensor:
+    return values_on_grid(torch.empty(1, 3, 33, 50, device="meta"), 8, "area")
+
+
+@pytest.mark.parametrize("compute", [filtered, centred, averaged])
+def test_what_is_fed_back_or_compared_stays_float32(compute: Callable[[], Tensor]) -> None:
+    """Tensors without values take the code paths of a GPU."""
+    with NoMatrixProducts():  # type: ignore[no-untyped-call]
+        assert compute().dtype == torch.float32
+
+
+def test_the_guard_of_the_test_above_guards() -> None:
+    values = torch.empty(1, 3, 3, device="meta")
+    with pytest.raises(AssertionError, match="mm"), NoMatrixProducts():  # type: ignore[no-untyped-call]
+        values @ values
+
+
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-6), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize("size", [3, 5])
+def test_kernels_are_summed_one_by_one_as_at_once(
+    size: int, dtype: torch.dtype, close: float
+) -> None:
+    torch.manual_seed(0)
+    bank = ideal_delay_kernels(size)
+    bank = bank + 0.1 * torch.randn(bank.shape)
+    weights = torch.rand(2, len(bank), 7, 9).to(dtype)
+    got, expected = _taps_one_by_one(bank, weights), _taps(bank, weights)
+    assert got.shape == (2, size * size, 7, 9)
+    torch.testing.assert_close(got, expected, rtol=close, atol=close)

@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import pytest
+import torch
+from models import random_model
+
+from gsvnet_ros.diagnostics import node_status
 from gsvnet_ros.episode import Episode
 from gsvnet_ros.frame_counts import CountsSnapshot
 from gsvnet_ros.stream_health import HealthLimits, HealthReport, StreamHealth
@@ -160,3 +165,13 @@ def test_an_episode_begins_and_ends_once() -> None:
     changes = [episode.changes(bool(look)) for look in looks]
     assert [index for index, change in enumerate(changes) if change] == [5, 10]
     assert not episode.is_on
+
+
+def test_memory_of_the_device_is_what_torch_holds_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of what CUDA graphs work in belongs to no tensor."""
+    model = random_model()
+    model.device = torch.device("cuda", 1)
+    reserved = {model.device: 300 * 2**20}
+    monkeypatch.setattr(torch.cuda, "memory_reserved", reserved.__getitem__)
+    values = {entry.key: entry.value for entry in node_status("node", "active", "", model).values}
+    assert (values["device"], values["device_memory_mib"]) == ("cuda:1", "300")

@@ -34,7 +34,7 @@ def stream_memory(workload: Workload, interval: int) -> MemoryFigures:
     """Return what a stream needs on top of the process with weights and images.
 
     Args:
-        workload: what is run; on a GPU the figures are those of the GPU's allocator.
+        workload: what is run; on a GPU the figures are what torch holds of its memory.
         interval: keyframe interval of the stream.
     """
     # A fresh process: what this one has freed would be reused and not be counted.
@@ -48,10 +48,14 @@ def _measure(workload: Workload, interval: int, threads: int) -> MemoryFigures:
     model = workload.model()
     images = workload.images(interval)
     on_gpu = model.device.type == "cuda"
-    before = torch.cuda.memory_allocated() if on_gpu else _resident_bytes("VmRSS")
     if on_gpu:
-        torch.cuda.reset_peak_memory_stats()
+        # What torch has reserved, and not what tensors take of it: the working memory of a CUDA
+        # graph belongs to no tensor. Without the cache, from which the stream would be served.
+        torch.cuda.empty_cache()
+        before = torch.cuda.memory_reserved(model.device)
+        torch.cuda.reset_peak_memory_stats(model.device)
     else:
+        before = _resident_bytes("VmRSS")
         # Resets the high-water mark: loading the weights may have needed more than the stream.
         Path("/proc/self/clear_refs").write_text("5")
     peaks = []
@@ -59,7 +63,9 @@ def _measure(workload: Workload, interval: int, threads: int) -> MemoryFigures:
     for _ in range(_INTERVALS):
         for image in images:
             segmenter.step(image)
-        peaks.append(torch.cuda.max_memory_allocated() if on_gpu else _resident_bytes("VmHWM"))
+        peaks.append(
+            torch.cuda.max_memory_reserved(model.device) if on_gpu else _resident_bytes("VmHWM")
+        )
     return MemoryFigures((peaks[-1] - before) / 1e6, (peaks[-1] - peaks[_INTERVALS // 2 - 1]) / 1e6)
 
 

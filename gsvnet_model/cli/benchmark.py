@@ -83,6 +83,9 @@ def _run(options: argparse.Namespace) -> None:
             raise ValueError(f"expected {name} of 1 or more, got {getattr(options, name)}")
     if options.repetitions < 1:
         raise ValueError(f"expected at least one repetition, got {options.repetitions}")
+    # Not only where they are compared, which is after minutes of measuring.
+    if options.runtimes and (device := choose_device(options.device)).type != "cpu":
+        raise ValueError(f"expected device cpu to compare runtimes, got {device}")
     if options.quick:
         for name, value in _QUICK.items():
             setattr(options, name, value)

@@ -42,11 +42,7 @@ def guided_filter(
         )
     height, width = warped_logits.shape[-2:]
     radius = size // 2
-    # A matrix product, because a GPU rounds the inputs of a 1x1 convolution, and the state is fed
-    # back from frame to frame.
-    taps_of_bank = kernels.to(mixing.dtype).flatten(1).t()
-    taps = taps_of_bank @ mixing[:, 1 : 1 + num_kernels].flatten(2)
-    taps = taps.view(*taps.shape[:2], height, width)
+    taps = _taps(kernels, mixing[:, 1 : 1 + num_kernels])
     padded = F.pad(warped_logits, (radius, radius, radius, radius))
     output = mixing[:, :1] * warped_logits
     for tap in range(size * size):
@@ -56,3 +52,29 @@ def guided_filter(
     if intra_logits is not None:
         output.addcmul_(mixing[:, -1:], intra_logits)
     return output
+
+
+def _taps(kernels: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted sum of the kernels, (N, size * size, h, w) in the dtype of the weights.
+
+    Args:
+        kernels: (D, size, size).
+        weights: (N, D, h, w).
+    """
+    if weights.device.type != "cpu":
+        return _taps_one_by_one(kernels, weights)
+    taps = kernels.to(weights.dtype).flatten(1).t() @ weights.flatten(2)
+    return taps.view(*taps.shape[:2], *weights.shape[2:])
+
+
+def _taps_one_by_one(kernels: Tensor, weights: Tensor) -> Tensor:
+    """Return what `_taps` returns, kernel by kernel.
+
+    A GPU may round the inputs of a 1x1 convolution and, where somebody allows it, of a matrix
+    product; and the state is fed back from frame to frame.
+    """
+    columns = kernels.float().flatten(1)[..., None, None]
+    taps = columns[0] * weights[:, :1]
+    for index in range(1, len(columns)):
+        taps.addcmul_(columns[index], weights[:, index, None])
+    return taps.to(weights.dtype)
