@@ -43,11 +43,11 @@ def test_help_names_every_parameter_with_its_default(
         assert f"{spec.name} (default: {spec.default!r})\n      {spec.description}" in told
 
 
-def run_camera(folder: Path, **parameters: str) -> subprocess.CompletedProcess[str]:
-    """Run the camera process in a folder until its source ends."""
-    given = [text for name, value in parameters.items() for text in ("-p", f"{name}:={value}")]
+def run_node(name: str, folder: Path, **parameters: str) -> subprocess.CompletedProcess[str]:
+    """Run camera or recorder in a folder until it ends."""
+    given = [text for key, value in parameters.items() for text in ("-p", f"{key}:={value}")]
     return subprocess.run(
-        [sys.executable, "-m", "gsvnet_ros.camera", "--ros-args", *given],
+        [sys.executable, "-m", f"gsvnet_ros.{name}", "--ros-args", *given],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -60,7 +60,7 @@ def run_camera(folder: Path, **parameters: str) -> subprocess.CompletedProcess[s
 def test_camera_takes_whole_numbers_for_texts_and_doubles(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
     cv2.imwrite(str(tmp_path / "0" / "1.png"), np.zeros((32, 48, 3), np.uint8))
-    ended = run_camera(tmp_path, source="0", rate="15", subscribers="0")
+    ended = run_node("camera", tmp_path, source="0", rate="15", subscribers="0")
     assert ended.returncode == 0, ended.stderr
     assert "publishing at 15 Hz" in ended.stderr
     assert "published 1 images" in ended.stderr
@@ -81,22 +81,14 @@ def test_camera_takes_whole_numbers_for_texts_and_doubles(tmp_path: Path) -> Non
 def test_camera_refuses_a_wrong_value_in_one_line(
     tmp_path: Path, name: str, value: str, why: str
 ) -> None:
-    ended = run_camera(tmp_path, **{name: value})
+    ended = run_node("camera", tmp_path, **{name: value})
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"camera: {why}")
 
 
 def test_recorder_refuses_a_wrong_value_in_one_line(tmp_path: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "gsvnet_ros.recorder", "--ros-args", "-p", "output:=[1, 2]"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    ended = run_node("recorder", tmp_path, output="[1, 2]")
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert line.startswith("recorder: output: expected string, got ")
