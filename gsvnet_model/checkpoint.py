@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -218,9 +219,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(dict(tensors), path, {_METADATA_KEY: json.dumps(metadata)})
+        partial = path.with_suffix(".partial")  # a cut in the middle leaves the old file
+        save_file(dict(tensors), partial, {_METADATA_KEY: json.dumps(metadata)})
         # safetensors makes the file private; the node may run as somebody else.
-        path.chmod(0o644)
+        partial.chmod(0o644)
+        os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         raise ValueError(
             f"expected a weights file that can be written, got {path}: {error}"

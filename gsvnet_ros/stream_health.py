@@ -17,6 +17,9 @@ WINDOW_S = 2.0
 LASTING_S = 5.0
 """A latency above the budget for this long is an error."""
 
+BUSY_S = 10.0
+"""A node that serves nothing for this long, or three of its latencies, and is busy, hangs."""
+
 LOST_SHARE = 0.2
 """A larger share of frames lost on the way is worth a warning."""
 
@@ -119,8 +122,8 @@ class StreamHealth:
         sent_now, lost_now = counts.sent - before.sent, _dropped(counts, before, "lost")
         is_lossy = lost_now > LOST_SHARE * sent_now
         is_paused = _dropped(counts, before, "paused") > 0
-        # Where nothing is served, late frames are as late as they were.
-        if window or is_paused:
+        # Where frames come and none is served, they are as late as they were.
+        if window or is_paused or sent_now <= lost_now:
             self._latencies = sorted(entry.latency_ms for entry in window)
         median = _percentile(self._latencies, 0.5)
         late_s = self._late_s(now_ns, median > limits.latency_budget_ms)
@@ -128,7 +131,7 @@ class StreamHealth:
         level, message = self._judge(now_ns, median, late_s, unserved, limits)
         if level == "ok" and is_lossy:
             level, message = "warn", f"{lost_now} of {sent_now} frames were lost {LOSS_CURE}"
-        report = HealthReport(
+        return HealthReport(
             level,
             message or f"{len(window) / WINDOW_S:.1f} Hz",
             rate_hz=len(window) / WINDOW_S,
@@ -137,9 +140,6 @@ class StreamHealth:
             keyframe_share=sum(entry.is_keyframe for entry in window) / max(1, len(window)),
             is_lossy=is_lossy,
         )
-        if level == "stale":
-            self._latencies = []
-        return report
 
     def _late_s(self, now_ns: int, is_late: bool) -> float:
         if not is_late:
@@ -159,9 +159,12 @@ class StreamHealth:
             self._unserved_since_ns = None
         elif self._unserved_since_ns is None or self._unserved_since_ns > now_ns:
             self._unserved_since_ns = now_ns
-        since = self._unserved_since_ns
-        lasts = since is not None and now_ns - since >= WINDOW_S * 1e9
-        return dropped if lasts else Counter()
+        if self._unserved_since_ns is None:
+            return Counter()
+        patience_s = WINDOW_S
+        if set(dropped) == {"busy"}:  # one frame may take long, and then the next is served
+            patience_s = max(BUSY_S, 3e-3 * max(self._latencies, default=0.0))
+        return dropped if now_ns - self._unserved_since_ns >= patience_s * 1e9 else Counter()
 
     def _judge(
         self,

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -31,14 +30,16 @@ def set_profile(environment: MutableMapping[str, str], profile: Path) -> str:
     Returns:
         What to tell the user where it cannot work, and is not set; else empty.
     """
-    if any(name in environment for name in PROFILE_VARIABLES):
+    middleware = environment.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
+    is_chosen = any(name in environment for name in PROFILE_VARIABLES)
+    if is_chosen or not middleware.startswith("rmw_fastrtps"):
         return ""
     free_mib = shutil.disk_usage(SHARED_MEMORY).free / 2**20 if SHARED_MEMORY.is_dir() else 0
     if free_mib < _NEEDED_MIB:
         return (
             f"large images may be lost: {SHARED_MEMORY} has {free_mib:.0f} MiB free, expected "
-            f"{_NEEDED_MIB}; start the container with --shm-size=1g or --ipc=host"
+            f"{_NEEDED_MIB}; in a container, start it with --shm-size=1g or --ipc=host"
         )
-    has_2 = os.environ.get("ROS_DISTRO") in _DISTRIBUTIONS_WITH_2
+    has_2 = environment.get("ROS_DISTRO") in _DISTRIBUTIONS_WITH_2
     environment[PROFILE_VARIABLES[0 if has_2 else 1]] = str(profile)
     return ""

@@ -151,13 +151,15 @@ def _transport_profile() -> list[LaunchDescriptionEntity]:
 
     As `gsvnet_ros.transport_profile`, which cannot be imported where the node has its own Python.
     """
-    if any(name in os.environ for name in PROFILE_VARIABLES):
+    middleware = os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
+    is_chosen = any(name in os.environ for name in PROFILE_VARIABLES)
+    if is_chosen or not middleware.startswith("rmw_fastrtps"):
         return []
     free_mib = shutil.disk_usage(SHARED_MEMORY).free / 2**20 if SHARED_MEMORY.is_dir() else 0
     if free_mib < NEEDED_MIB:
         hint = (
             f"large images may be lost: {SHARED_MEMORY} has {free_mib:.0f} MiB free, expected "
-            f"{NEEDED_MIB}; start the container with --shm-size=1g or --ipc=host"
+            f"{NEEDED_MIB}; in a container, start it with --shm-size=1g or --ipc=host"
         )
         return [LogInfo(msg=hint)]
     # Fast DDS 2, of Jazzy and before, reads the first alone; 3 reads the second.

@@ -15,7 +15,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, device, load_model, save_model
+from gsvnet_model import (
+    CAMVID,
+    ModelInfo,
+    SegmentationModel,
+    checkpoint,
+    device,
+    load_model,
+    save_model,
+)
 from gsvnet_model.checkpoint import default_weights, read_networks, store_metrics
 from gsvnet_model.device import choose_device
 from gsvnet_model.keyframe import KEYFRAME_NETWORKS
@@ -273,12 +281,25 @@ def test_shipped_weights_load() -> None:
     assert default_weights().stat().st_size < 30e6
 
 
-def test_a_file_that_cannot_be_written(weights: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("no folder")
     keyframe, propagation, info = read_networks(weights)
     with pytest.raises(ValueError, match="weights file that can be written"):
         save_model(tmp_path / "file" / "weights.safetensors", keyframe, propagation, info)
-    save_model(tmp_path / "new" / "weights.safetensors", keyframe, propagation, info)
+    new = tmp_path / "new" / "weights.safetensors"
+    save_model(new, keyframe, propagation, info)
+    before = new.read_bytes()
+
+    def cut(*arguments: object) -> None:
+        Path(str(arguments[1])).write_bytes(b"half of it")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", cut)
+    with pytest.raises(ValueError, match="no space left"):
+        store_metrics(new, {"average_miou_interval_1": 60.0})
+    assert new.read_bytes() == before
     assert read_networks(tmp_path / "new" / "weights.safetensors")[2] == info
 
 

@@ -143,12 +143,13 @@ def test_profile_is_named_as_the_distribution_reads_it(
     monkeypatch: pytest.MonkeyPatch, distribution: str, name: str
 ) -> None:
     """And as `gsvnet_ros.transport_profile` does it for the demo."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**30))
     monkeypatch.setenv("ROS_DISTRO", distribution)
-    for variable in PROFILE_VARIABLES:
+    for variable in (*PROFILE_VARIABLES, "RMW_IMPLEMENTATION"):
         monkeypatch.delenv(variable, raising=False)
-    environment: dict[str, str] = {}
+    environment = {"ROS_DISTRO": distribution}
     assert set_profile(environment, PROFILE) == ""
-    assert environment == {name: str(PROFILE)}
+    assert environment == {"ROS_DISTRO": distribution, name: str(PROFILE)}
     pytest.importorskip("launch_ros")
     action, _ = started()
     assert "".join(part.text for part in action.name) == name
@@ -168,12 +169,14 @@ def test_chosen_profile_stays(variable: str) -> None:
 def test_profile_that_does_not_fit_is_told_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in PROFILE_VARIABLES:
         monkeypatch.delenv(variable, raising=False)
-    docker = SimpleNamespace(total=2**26, used=0, free=2**26)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: docker)
+    monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**26))  # Docker's
     environment: dict[str, str] = {}
     told = set_profile(environment, PROFILE)
     assert "/dev/shm has 64 MiB free, expected 201" in told
     assert not environment
+    other = {"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}  # has no such profile
+    assert set_profile(other, PROFILE) == "" and len(other) == 1
     launch = pytest.importorskip("launch")
     pytest.importorskip("launch_ros")
     hint, _ = started()

@@ -134,8 +134,27 @@ def test_frames_none_of_which_is_served_are_an_error_that_names_the_reason() -> 
     served = counted(17, 1, bad_encoding=10, busy=6)
     health.served(7 * SECOND_NS, True, 10.0)
     assert health.report(7 * SECOND_NS, served, LIMITS).level == "ok"
-    levels = [report.level for report in drop_all(health, served, 7, 3, "busy")]
+    levels = [report.level for report in drop_all(health, served, 7, 3, "failed")]
     assert levels == ["ok", "ok", "error"]
+
+
+def test_a_frame_may_take_long_but_not_for_ever() -> None:
+    health = StreamHealth(NOTHING)
+    levels = [report.level for report in drop_all(health, NOTHING, 0, 12, "busy")]
+    assert levels == ["ok"] * 10 + ["error"] * 2
+    health = StreamHealth(NOTHING)
+    health.served(0, True, 4000.0)
+    reports = drop_all(health, counted(1), 0, 14, "busy")
+    assert ["no frame" in report.message for report in reports] == [False] * 12 + [True] * 2
+
+
+def test_late_frames_are_over_when_no_more_come() -> None:
+    patient = HealthLimits(latency_budget_ms=100.0, stale_after_s=30.0)
+    health = StreamHealth(NOTHING)
+    assert run(health, 0.0, 2.0, latency_ms=150.0).level == "warn"
+    for second in range(5, 12):
+        report = health.report(second * SECOND_NS, NOTHING, patient)
+        assert (report.level, report.latency_ms_p50) == ("ok", 0.0)
 
 
 def test_frames_that_are_lost_or_paused_are_no_error() -> None:

@@ -71,6 +71,7 @@ def test_nothing_is_overwritten(
     assert segment(weights_path, images, images.parent) == 2
     assert "has labels; name another" in capsys.readouterr().err
     assert (truth / "000000.png").read_bytes() == b"by hand"
+    (tmp_path / "out" / "labels").mkdir(parents=True)  # all that a failed call has left
     assert segment(weights_path, images, tmp_path / "out") == 0
     video = tmp_path / "out" / "overlay.mp4"
     before = video.read_bytes()

@@ -97,11 +97,13 @@ def test_a_cut_video_is_told(tmp_path: Path) -> None:
         writer.write(rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8))
     writer.release()
     content = whole.read_bytes()
+    (tmp_path / "guessed.mkv").write_bytes(content[: len(content) // 2])
     cut.write_bytes(content[: len(content) // 2])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(list(open_source(str(whole)).images())) == 20
         assert len(list(open_source(str(cut), num_images=5).images())) == 5
+        assert len(list(open_source(str(tmp_path / "guessed.mkv")).images())) < 20
     with pytest.warns(UserWarning, match=r"frames could be read, the file announces 20"):
         count = len(list(open_source(str(cut)).images()))
     assert 5 < count < 20

@@ -37,18 +37,15 @@ def counting_number(text: str) -> int:
 
 def add_data_option(parser: argparse._ActionsContainer) -> None:
     """Declare where the labelled images lie; see `find_camvid`."""
-    parser.add_argument(
-        "--data",
-        type=Path,
-        help="CamVid folder, or one laid out alike with labels in the class ids of the weights "
-        f"(default: {DATA_VARIABLE})",
-    )
+    parser.add_argument("--data", type=Path, help=f"CamVid folder (default: {DATA_VARIABLE})")
 
 
 def add_split_option(parser: argparse.ArgumentParser, default: str) -> None:
     """Declare which of them are used."""
     parser.add_argument(
-        "--split", default=default, help="split of the folder (default: %(default)s)"
+        "--split",
+        default=default,
+        help="split of the folder (default: %(default)s); its labels are class ids of the weights",
     )
 
 

@@ -179,7 +179,7 @@ class _Tables:
         """Return the table of a video, under a name of its own."""
         if self._folder is None:
             return pair_table(self._model, video, _DISTANCES, perfect)
-        kind = "perfect" if perfect else "network"
+        kind = "truth" if perfect else "network"
         file = f"{name} {_digest(video)} {kind} {self._weights}.npz".replace(" ", "_")
         path = self._folder / file
         if not path.exists():

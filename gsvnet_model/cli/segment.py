@@ -82,7 +82,8 @@ def _check_unused(output: Path) -> None:
     Raises:
         ValueError: if something lies where they go.
     """
-    found = [name for name in (_VIDEO, *_FOLDERS) if (output / name).exists()]
+    found = [_VIDEO] if (output / _VIDEO).exists() else []
+    found += [name for name in _FOLDERS if any((output / name).glob("*"))]
     if found:
         raise ValueError(
             f"expected a folder for the results that holds none of {_VIDEO}, "

@@ -15,6 +15,12 @@ from numpy.typing import NDArray
 from gsvnet_model.resize import Size, resize_image
 from gsvnet_model.sources.source import DEFAULT_RATE_HZ
 
+_COUNTED = frozenset({".avi", ".m4v", ".mov", ".mp4"})
+"""Of containers that store their number of frames; of others OpenCV guesses from the duration."""
+
+_HIDDEN = 0.05
+"""Share of the stored frames that a whole video may not show, as where a phone has trimmed it."""
+
 
 class VideoFile:
     """The frames of a video file.
@@ -50,8 +56,8 @@ class VideoFile:
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """Return the images from the start, each (H, W, 3) uint8 RGB.
 
-        Warns where fewer can be read than the file says it has: what is damaged is left out, and
-        the numbers of later frames are no longer those of the video.
+        Warns where the file says that it has many more: what is damaged is left out, and the
+        numbers of later frames are no longer those of the video.
         """
         capture = self._open()
         announced, count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0
@@ -62,7 +68,7 @@ class VideoFile:
         finally:
             capture.release()
         wanted = announced if self._num_images is None else min(announced, self._num_images)
-        if count < wanted:
+        if self._path.suffix.lower() in _COUNTED and count < (1 - _HIDDEN) * wanted:
             warnings.warn(
                 f"{self._path}: {count} frames could be read, the file announces {announced}; is "
                 "it damaged or cut?",
