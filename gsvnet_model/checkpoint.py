@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -23,6 +22,7 @@ from gsvnet_model.model import ModelInfo, SegmentationModel
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.scheduling.quality import QualityModel
+from gsvnet_model.whole_file import written_whole
 
 DEFAULT_WEIGHTS = "ddrnet23_slim_camvid.safetensors"
 """File name of the weights that the installed package carries."""
@@ -218,12 +218,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")  # a cut in the middle leaves the old file
-        save_file(dict(tensors), partial, {_METADATA_KEY: json.dumps(metadata)})
-        # safetensors makes the file private; the node may run as somebody else.
-        partial.chmod(0o644)
-        os.replace(partial, path)
+        with written_whole(path) as partial:
+            save_file(dict(tensors), partial, {_METADATA_KEY: json.dumps(metadata)})
+            # safetensors makes the file private; the node may run as somebody else.
+            partial.chmod(0o644)
     except (OSError, SafetensorError) as error:
         raise ValueError(
             f"expected a weights file that can be written, got {path}: {error}"

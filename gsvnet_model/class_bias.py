@@ -9,6 +9,7 @@ See: Menon et al., "Long-tail learning via logit adjustment" (there from the cla
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -96,7 +97,7 @@ def best_bias(
     number_among[occur] = np.arange(len(occur))
     fit = _best_bias([each[occur] for each in logits], [number_among[each] for each in truth])
     values[occur] = fit.values
-    return ClassBias(tuple(values.tolist()), fit.miou_before, fit.miou_after)
+    return dataclasses.replace(fit, values=tuple(values.tolist()))
 
 
 def _best_bias(

@@ -157,10 +157,9 @@ class StreamHealth:
         del dropped["lost"]  # those did not reach the node
         if not dropped:
             self._unserved_since_ns = None
-        elif self._unserved_since_ns is None or self._unserved_since_ns > now_ns:
+            return dropped
+        if self._unserved_since_ns is None or self._unserved_since_ns > now_ns:
             self._unserved_since_ns = now_ns
-        if self._unserved_since_ns is None:
-            return Counter()
         patience_s = WINDOW_S
         if set(dropped) == {"busy"}:  # one frame may take long, and then the next is served
             patience_s = max(BUSY_S, 3e-3 * max(self._latencies, default=0.0))

@@ -7,7 +7,6 @@ import argparse
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,6 +44,7 @@ from gsvnet_model.scheduling_evaluation.videos import (
     varied_order,
 )
 from gsvnet_model.segmenter import VideoSegmenter
+from gsvnet_model.whole_file import written_whole
 
 _DISTANCES = 24
 _DRIVE_FRAMES = 70
@@ -183,7 +183,6 @@ class _Tables:
         file = f"{name} {_digest(video)} {kind} {self._weights}.npz".replace(" ", "_")
         path = self._folder / file
         if not path.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
             pair_table(self._model, video, _DISTANCES, perfect).save(path)
         return PairTable.load(path)
 
@@ -219,11 +218,9 @@ class _Learned:
         file = f"{name} {_digest(video)} {baseline} {self._key}.npy".replace(" ", "_")
         path = self._folder / file
         if not path.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
             found = predicted_disagreement(baseline, network, self._model, video, _DISTANCES)
-            partial = path.with_suffix(".partial.npy")  # as tables are written
-            np.save(partial, found)
-            os.replace(partial, path)
+            with written_whole(path) as partial:
+                np.save(partial, found)
         return np.asarray(np.load(path), np.float64)
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from gsvnet_model import street_drive
 from gsvnet_model.street_drive import StreetDrive
+from gsvnet_model.whole_file import written_whole
 
 _FRAMES_PER_DRIVE = 12
 _SPACING = 17
@@ -46,10 +46,8 @@ def load_drive_pool(
         for index in range(start, min(start + _FRAMES_PER_DRIVE, count)):
             frame = drive.frame((index - start) * _SPACING)
             images[index], labels[index] = frame.image, frame.labels
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = cache.with_suffix(".partial.npz")  # a cut in the middle leaves no broken pool
-    np.savez(partial, images=images, labels=labels)
-    os.replace(partial, cache)
+    with written_whole(cache) as partial:
+        np.savez(partial, images=images, labels=labels)
     return images, labels
 
 

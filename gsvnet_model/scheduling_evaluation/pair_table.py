@@ -7,7 +7,6 @@ judged on them without running a network again.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from gsvnet_model.preprocessing import image_tensor, values_on_grid
 from gsvnet_model.scheduling.quality import QualityModel
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
 from gsvnet_model.scheduling.stillness import held, moving_cells
+from gsvnet_model.whole_file import written_whole
 
 Video: TypeAlias = Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]
 """Frames in order: image (H, W, 3) uint8 RGB and labels (H, W) uint8, or None if unknown."""
@@ -67,11 +67,10 @@ class PairTable:
 
     def save(self, path: Path) -> None:
         """Write the table."""
-        partial = path.with_suffix(".partial.npz")  # a cut in the middle leaves no broken table
-        np.savez_compressed(
-            partial, agreement=self.agreement, truth=self.truth, signals=self.signals
-        )
-        os.replace(partial, path)
+        with written_whole(path) as partial:
+            np.savez_compressed(
+                partial, agreement=self.agreement, truth=self.truth, signals=self.signals
+            )
 
     @classmethod
     def load(cls, path: Path) -> PairTable:

@@ -8,6 +8,9 @@ import hashlib
 import torch
 from torch import nn
 
+from gsvnet_model.data.camvid import LabelledImages
+from gsvnet_model.data.drive_pool import renderer_version
+
 
 def identity_of(*parts: object) -> str:
     """Return a text that differs where any part differs.
@@ -27,6 +30,11 @@ def identity_of(*parts: object) -> str:
             found.update(repr(part).encode())
         found.update(b"|")
     return found.hexdigest()[:16]
+
+
+def data_identity(stills: LabelledImages) -> str:
+    """Return a text that differs where the stills or the renderer of street drives do."""
+    return stills.digest() + renderer_version()
 
 
 def check_identity(folder: object, found: object, wanted: str) -> None:

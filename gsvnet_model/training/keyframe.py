@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsvnet_model.data.camvid import open_split
-from gsvnet_model.data.drive_pool import renderer_version
 from gsvnet_model.freed_memory import keep_freed_memory
 from gsvnet_model.keyframe import build_keyframe_network
 from gsvnet_model.metrics import ConfusionMatrix
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.preprocessing import image_tensor
 from gsvnet_model.training.class_weights import class_weights
-from gsvnet_model.training.identity import identity_of
+from gsvnet_model.training.identity import data_identity, identity_of
 from gsvnet_model.training.keyframe_batches import Drives, Stills, batches
 from gsvnet_model.training.keyframe_losses import keyframe_loss
 from gsvnet_model.training.keyframe_recipe import KeyframeRecipe
@@ -65,9 +64,7 @@ def train_keyframe(
             f"{recipe.distillation} and {'no' if teacher is None else 'a'} teacher"
         )
     train_split = open_split(data, "train", recipe.num_classes)
-    run = Run(
-        output, identity_of(recipe, start_from, teacher, train_split.digest(), renderer_version())
-    )
+    run = Run(output, identity_of(recipe, start_from, teacher, data_identity(train_split)))
     torch.manual_seed(recipe.seed)
     if device.type == "cpu":
         keep_freed_memory()

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gsvnet_model.data.camvid import open_split
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.propagation import PropagationNetwork
 from gsvnet_model.propagation.flow import FlowLight
 from gsvnet_model.training.class_weights import class_weights
-from gsvnet_model.training.identity import identity_of
+from gsvnet_model.training.identity import data_identity, identity_of
 from gsvnet_model.training.learner import Learner
-from gsvnet_model.training.propagation_clips import clip_source, draw_clips, render_clips
+from gsvnet_model.training.propagation_clips import draw_clips, render_clips
 from gsvnet_model.training.propagation_losses import clip_losses, flow_losses
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.training.propagation_validation import validate
@@ -120,8 +121,8 @@ def propagation_identity(
 ) -> str:
     """Return what tells this training from others."""
     inputs = (info.normalisation, info.input_scale, info.max_input_pixels, info.input_stride)
-    clips = clip_source(data, info)
-    return identity_of(recipe, inputs, info.class_bias, clips, keyframe_network, start)
+    stills = data_identity(open_split(data, "train", info.classes.num_classes))
+    return identity_of(recipe, inputs, info.class_bias, stills, keyframe_network, start)
 
 
 def _start_from_warping(network: PropagationNetwork) -> None:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from gsvnet_model.classes import CAMVID
 from gsvnet_model.data.augment import Augmentation, random_view
 from gsvnet_model.data.camvid import open_split
-from gsvnet_model.data.drive_pool import renderer_version
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.motion import MovingFrame, SceneRoles, collect_cutouts, moving_still
 from gsvnet_model.preprocessing import Normalisation
 from gsvnet_model.street_drive import StreetDrive, steady
+from gsvnet_model.training.identity import data_identity
 from gsvnet_model.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.training.snippets import Snippets, render_snippets
 
@@ -78,7 +78,7 @@ def render_clips(
         return _drive_clip(index - recipe.still_clips, num_frames, height, width, recipe.seed)
 
     chosen = (recipe.seed, recipe.still_clips, recipe.distance, recipe.motion)
-    identity = repr((*chosen, clip_source(data, info)))
+    identity = repr((*chosen, data_identity(split)))
     common = (keyframe_network, info)
     return (
         render_snippets(
@@ -93,11 +93,6 @@ def render_clips(
             device,
         ),
     )
-
-
-def clip_source(data: Path, info: ModelInfo) -> str:
-    """Return a text that differs where the stills or the renderer of the clips do."""
-    return open_split(data, "train", info.classes.num_classes).digest() + renderer_version()
 
 
 def _drive_clip(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from gsvnet_model.training.identity import check_identity
+from gsvnet_model.whole_file import written_whole
 
 _LOG = "log.jsonl"
 
@@ -57,9 +57,8 @@ class Run:
 
     def save(self, checkpoint: Mapping[str, Any]) -> None:
         """Replace the checkpoint. A cut in the middle leaves the old one intact."""
-        partial = self._file.with_suffix(".partial")
-        torch.save({**checkpoint, "identity": self._identity}, partial)
-        os.replace(partial, self._file)
+        with written_whole(self._file) as partial:
+            torch.save({**checkpoint, "identity": self._identity}, partial)
 
     def log(self, **values: float) -> None:
         """Append one line of figures to the log."""

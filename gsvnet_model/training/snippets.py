@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from tqdm import tqdm
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.motion import MovingFrame
 from gsvnet_model.preprocessing import grid_image, image_tensor
+from gsvnet_model.whole_file import written_whole
 
 _LABELS_PER_CELL = 2
 """Labels kept per cell and direction: they train as well as all of them, at a fraction."""
@@ -148,9 +148,8 @@ def _fill(
                 bar.update()
             for array in arrays:
                 array.flush()  # type: ignore[attr-defined]
-            partial = folder / "progress.partial"
-            partial.write_text(json.dumps({"done": chunk.stop}))
-            os.replace(partial, folder / "progress.json")
+            with written_whole(folder / "progress.json") as partial:
+                partial.write_text(json.dumps({"done": chunk.stop}))
 
 
 def _open(path: Path, count: int, like: NDArray[np.generic], new: bool) -> NDArray[np.generic]:

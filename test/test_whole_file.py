@@ -1,0 +1,26 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""A file is there as a whole, or as it was before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gsvnet_model.whole_file import written_whole
+
+
+def test_a_cut_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "table.npz"
+    with written_whole(path) as partial:
+        np.savez(partial, values=np.arange(3))
+        assert not path.exists()
+    before = path.read_bytes()
+    with pytest.raises(KeyboardInterrupt), written_whole(path) as partial:
+        partial.write_bytes(b"half of it")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+    with np.load(path) as stored:
+        assert stored["values"].tolist() == [0, 1, 2]
