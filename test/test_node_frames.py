@@ -465,30 +465,34 @@ def mutated(sample: Image, random: np.random.Generator) -> Image:
     return message
 
 
-def send_for_ever(first_stamp_ns: int) -> None:
+def send_for_ever(frame_id: str, first_stamp_ns: int) -> None:
     """Run a camera at 30 Hz until it is killed."""
     rclpy.init()
     peer = rclpy.create_node("killed_camera")
     publisher = peer.create_publisher(Image, "/image", 5)
     stamp = first_stamp_ns
     while True:
-        message = image_message(scene(0), frame_id="killed_camera")
+        message = image_message(scene(0), frame_id=frame_id)
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, 10**9)
         publisher.publish(message)
         stamp += FRAME_PERIOD_NS
         time.sleep(0.033)
 
 
-def test_killed_camera_is_served_again_after_its_restart(camera: CameraPeer) -> None:
+def kill_once_served(camera: CameraPeer, frame_id: str) -> None:
+    """Run another camera of the topic until its first mask comes, and kill it."""
+    # Between the stamps of this peer, which tells its own answers by them.
+    first_stamp_ns = camera.next_stamp(5 * 10**9) + FRAME_PERIOD_NS // 2
     context = multiprocessing.get_context("spawn")
-    for _ in range(2):
-        camera.masks.clear()
-        process = context.Process(
-            target=send_for_ever, args=(camera.next_stamp(5 * 10**9),), daemon=True
-        )
-        process.start()
-        camera.wait(lambda: any(mask.header.frame_id == "killed_camera" for mask in camera.masks))
-        process.kill()
-        process.join()
+    process = context.Process(target=send_for_ever, args=(frame_id, first_stamp_ns), daemon=True)
+    process.start()
+    camera.wait(lambda: any(mask.header.frame_id == frame_id for mask in camera.masks))
+    process.kill()
+    process.join()
+
+
+def test_killed_camera_is_served_again_after_its_restart(camera: CameraPeer) -> None:
+    kill_once_served(camera, "killed_camera")
+    kill_once_served(camera, "restarted_camera")
     _, _, status = camera.exchange(image_message(scene(0)), timeout_s=SERVED_AGAIN_S)
     assert (status["is_keyframe"], status["keyframe_reason"]) == ("true", "publisher")
