@@ -92,6 +92,8 @@ class DemoRun:
             self._recorder.record_images(options.transport)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._recorder)
+        # Likewise: what the node answers before it has found the one who asks is lost.
+        self._parameters = AsyncParameterClient(self._recorder, NODE)
         self._node = LoggedProcess(
             "node",
             "gsvnet_ros.segmentation_node",
@@ -198,8 +200,7 @@ class DemoRun:
             self.published_ns = [int(line.split()[1]) for line in lines]
 
     def _read_classes(self) -> ClassTable:
-        client = AsyncParameterClient(self._recorder, NODE)
-        future = client.get_parameters([DATABASE_PARAMETER])
+        future = self._parameters.get_parameters([DATABASE_PARAMETER])
         self._executor.spin_until_future_complete(future, timeout_sec=10.0)
         response = future.result() if future.done() else None
         if response is None:

@@ -27,7 +27,10 @@ from std_srvs.srv import SetBool, Trigger
 from gsvnet_ros.message_fields import stamp_ns, status_values
 
 START_S = 240.0
-ANSWER_S = 20.0
+ANSWER_S = 60.0
+"""Longest wait for what comes at once where the machine is not busy."""
+
+ASKED_AGAIN_S = 2.0
 FRAME_PERIOD_NS = 33_000_000
 INTERVAL = 3
 """Keyframe interval of the running node."""
@@ -133,10 +136,7 @@ class Peer:
 
     def call(self, service_type: type[Any], name: str, request: object) -> Any:
         """Call a service of the node and return its answer."""
-        if name not in self._clients:
-            self._clients[name] = self.node.create_client(service_type, f"{self.node_name}/{name}")
-        self.wait(self._clients[name].service_is_ready, START_S)
-        return self._answer(self._clients[name].call_async(request))
+        return self._answer(self._client(service_type, name).call_async(request))
 
     def reset(self) -> None:
         """Make the next frame start anew."""
@@ -150,11 +150,14 @@ class Peer:
         """Trigger a lifecycle transition and return whether it succeeded."""
         request = ChangeState.Request()
         request.transition.label = transition
-        return bool(self.call(ChangeState, "change_state", request).success)
+        future = self._client(ChangeState, "change_state").call_async(request)
+        return bool(self._answer(future, START_S).success)
 
     def state(self) -> str:
         """Return the lifecycle state."""
-        return str(self.call(GetState, "get_state", GetState.Request()).current_state.label)
+        client = self._client(GetState, "get_state")
+        answer = self._ask_until_answered(lambda: client.call_async(GetState.Request()))
+        return str(answer.current_state.label)
 
     def set(self, **values: object) -> SetParametersResult:
         """Set parameters as one batch; `__` in a name stands for a dot."""
@@ -163,18 +166,9 @@ class Peer:
         return self._answer(self._parameters.set_parameters_atomically(parameters)).result
 
     def meet(self) -> None:
-        """Ask a node that has just started until it answers.
-
-        What it answers before it has found the one who asks is lost.
-        """
+        """Ask a node that has just started until it answers."""
         self.wait(self._parameters.services_are_ready, START_S)
-
-        def answers() -> bool:
-            future = self._parameters.get_parameters(["autostart"])
-            self.spin(1.0)
-            return bool(future.done())
-
-        self.wait(answers, START_S)
+        self._ask_until_answered(lambda: self._parameters.get_parameters(["autostart"]))
 
     def get(self, name: str) -> Any:
         """Return the value of a parameter."""
@@ -192,9 +186,30 @@ class Peer:
         self.wait(self._parameters.services_are_ready, START_S)
         return list(self._answer(self._parameters.list_parameters()).result.names)
 
-    def _answer(self, future: Future[Any]) -> Any:
-        self.wait(future.done)
+    def _client(self, service_type: type[Any], name: str) -> Any:
+        """Return the client of a service that is ready."""
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(service_type, f"{self.node_name}/{name}")
+        self.wait(self._clients[name].service_is_ready, START_S)
+        return self._clients[name]
+
+    def _answer(self, future: Future[Any], timeout_s: float = ANSWER_S) -> Any:
+        self.wait(future.done, timeout_s)
         return future.result()
+
+    def _ask_until_answered(self, ask: Callable[[], Future[Any]]) -> Any:
+        """Ask again and again: what is answered before the node has found its peer is lost."""
+        asked: list[Future[Any]] = []
+
+        def is_answered() -> bool:
+            asked.append(ask())
+            end = time.monotonic() + ASKED_AGAIN_S
+            while not (done := any(future.done() for future in asked)) and time.monotonic() < end:
+                self.spin(0.02)
+            return done
+
+        self.wait(is_answered, START_S)
+        return next(future for future in asked if future.done()).result()
 
 
 class CameraPeer(Peer):
@@ -262,12 +277,31 @@ class CameraPeer(Peer):
 
     def counts(self) -> dict[str, int]:
         """Return sent, served, waiting and the drops by reason, when nothing waits any more."""
+        begun_ns = time.time_ns()
         self.diagnostics.clear()
-        self.wait(lambda: self._counts().get("waiting") == 0)
-        return self._counts()
+        self.wait(lambda: self.counts_since(begun_ns).get("waiting") == 0)
+        return self.counts_since(begun_ns)
 
-    def _counts(self) -> dict[str, int]:
+    def changes(self, act: Callable[[], object]) -> dict[str, int]:
+        """Return how the counts changed while something was done, once all it sent is counted."""
+        before, sent_before = self.counts(), self.sent
+        act()
+        after = before
+
+        def all_came() -> bool:
+            nonlocal after
+            after = self.counts()
+            return after["sent"] - before["sent"] >= self.sent - sent_before
+
+        self.wait(all_came)
+        changes = {key: after[key] - before.get(key, 0) for key in after}
+        return {key: change for key, change in changes.items() if change}
+
+    def counts_since(self, begun_ns: int) -> dict[str, int]:
+        """Return the counts of the latest report that began after this system time, else none."""
         for array in reversed(self.diagnostics):
+            if stamp_ns(array.header) <= begun_ns:  # was under way, and tells of the past
+                continue
             for status in array.status:
                 if status.name == self._title:
                     return {

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from ros_process import CameraPeer, image_message, scene
+from ros_process import START_S, CameraPeer, image_message, scene
 
 from gsvnet_ros.benchmark.nodes import start_node
-from gsvnet_ros.message_fields import status_values
 
 NAMESPACE = "/loaded"
 ANSWER_S = 1.0
@@ -23,7 +22,7 @@ HEIGHT, WIDTH = 240, 320
 
 
 def flood(topic: str) -> None:
-    """Publish images as fast as they go out, until killed."""
+    """Publish images as fast as they go out, until told to end."""
     rclpy.init()
     publisher = rclpy.create_node("flood").create_publisher(
         type(image_message(scene(0))), topic, 10
@@ -59,10 +58,12 @@ def camera(
     )
     flooding.start()
     peer.masks.clear()
-    peer.wait(lambda: len(peer.masks) > 5)
+    peer.wait(lambda: len(peer.masks) > 5, START_S)
     yield peer
-    flooding.kill()
-    flooding.join()
+    # Not killed: Fast DDS renews what a dead publisher may have left broken, and one time in a
+    # hundred crashes (3.2) where a node ends at that moment.
+    flooding.terminate()
+    flooding.join(START_S)
     peer.close()
     assert process.stop() == 0, process.log_tail()
 
@@ -86,6 +87,5 @@ def test_every_question_is_answered_within_a_second(camera: CameraPeer) -> None:
             slowest[name] = max(slowest[name], time.monotonic() - started)
     assert max(slowest.values()) < ANSWER_S, slowest
     camera.diagnostics.clear()
-    camera.wait(lambda: camera.diagnostics)
-    (status,) = (s for s in camera.diagnostics[-1].status if s.name.endswith(": camera"))
-    assert int(status_values(status)["dropped"]) > 0  # it was loaded
+    camera.wait(lambda: camera.counts_since(0))
+    assert camera.counts_since(0)["dropped"] > 0  # it was loaded
