@@ -47,7 +47,7 @@ class CoreTimes(NamedTuple):
 
     Attributes:
         now: of a steady clock.
-        idle: sum over the cores; with them what processes did that give way to this one.
+        idle: sum over the cores.
         own: in which they worked for this process.
     """
 
@@ -64,14 +64,14 @@ def read_core_times() -> CoreTimes | None:
         second = os.sysconf("SC_CLK_TCK")
     except (OSError, AttributeError):  # not on Linux
         return None
-    gives_way = os.getpriority(os.PRIO_PROCESS, os.getpid()) > 0
     idle, told = 0, 0
     for line in text.splitlines():
         found = re.match(r"cpu(\d+) (.*)", line)
         if found and int(found[1]) in ours:
-            # user, nice, system, idle, waiting for a disk, ...
+            # user, nice, system, idle, waiting for a disk, ... Who is nice gives way within a
+            # session or control group only, and half a frame's threads would wait for such a core.
             fields = [int(field) for field in found[2].split()]
-            idle += fields[3] + fields[4] + (0 if gives_way else fields[1])
+            idle += fields[3] + fields[4]
             told += any(fields)
     # Some containers are told of other cores than they have, or nothing of them.
     if told < len(ours):
