@@ -409,6 +409,7 @@ def test_pause_counts_its_frames_and_starts_anew(camera: CameraPeer) -> None:
 
 def test_silent_camera_is_stale(camera: CameraPeer) -> None:
     camera.exchange(image_message(scene(0)))
+    camera.diagnostics.clear()
 
     def is_stale() -> bool:
         status = latest_status(camera, "segmentation: camera")
