@@ -68,8 +68,8 @@ def read_core_times() -> CoreTimes | None:
     for line in text.splitlines():
         found = re.match(r"cpu(\d+) (.*)", line)
         if found and int(found[1]) in ours:
-            # user, nice, system, idle, waiting for a disk, ... Who is nice gives way within a
-            # session or control group only, and half a frame's threads would wait for such a core.
+            # user, nice, system, idle, waiting for a disk, ... Who is nice gives way within its
+            # autogroup or control group only, and a frame's threads would wait for such a core.
             fields = [int(field) for field in found[2].split()]
             idle += fields[3] + fields[4]
             told += any(fields)

@@ -192,7 +192,7 @@ def test_busy_cores_are_left_to_who_uses_them() -> None:
 def test_a_core_is_free_while_it_is_idle_or_waits_for_a_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who is nice takes one all the same: where it runs in another session it gives no way."""
+    """Who is nice takes one all the same: to other autogroups of Linux it gives no way."""
     core = min(os.sched_getaffinity(0))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {core})
     (tmp_path / "stat").write_text(f"cpu 9 9 9 9 9\ncpu{core} 10 20 7 30 5 3\ncpu9999 1 1 1 1 1\n")
