@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections import defaultdict
@@ -201,15 +202,17 @@ class Peer:
         """Ask again and again: what is answered before the node has found its peer is lost."""
         asked: list[Future[Any]] = []
 
+        def answered() -> list[Future[Any]]:
+            return [future for future in asked if future.done()]
+
         def is_answered() -> bool:
             asked.append(ask())
-            end = time.monotonic() + ASKED_AGAIN_S
-            while not (done := any(future.done() for future in asked)) and time.monotonic() < end:
-                self.spin(0.02)
-            return done
+            with contextlib.suppress(TimeoutError):
+                self.wait(answered, ASKED_AGAIN_S)
+            return bool(answered())
 
         self.wait(is_answered, START_S)
-        return next(future for future in asked if future.done()).result()
+        return answered()[0].result()
 
 
 class CameraPeer(Peer):
