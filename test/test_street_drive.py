@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gsvnet_model.classes import CAMVID
-from gsvnet_model.street_drive import Frame, StreetDrive, steady, stop_and_go
+from gsvnet_model.street_drive import RENDERER_VERSION, Frame, StreetDrive, steady, stop_and_go
 
 HEIGHT, WIDTH = 180, 240
 
@@ -51,6 +52,15 @@ def pairs() -> list[tuple[Frame, Frame]]:
         for index in (1, 150):
             result.append((drive.frame(index - 1), drive.frame(index)))
     return result
+
+
+def test_the_renderer_draws_what_its_version_names() -> None:
+    # Labels, which depend on no rounding of colours that another processor may do differently.
+    labels = [StreetDrive(seed, 120, 160).frame(40 * seed).labels for seed in range(3)]
+    drawn = hashlib.sha256(np.stack(labels).tobytes()).hexdigest()[:16]
+    assert (RENDERER_VERSION, drawn) == ("70c61c52", "e8cf4aba74ffcc76"), (
+        "the renderer draws other pictures: give it a new RENDERER_VERSION, and this test both"
+    )
 
 
 class TestSmoke:

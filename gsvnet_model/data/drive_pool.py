@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from gsvnet_model import street_drive
-from gsvnet_model.street_drive import StreetDrive
+from gsvnet_model.street_drive import RENDERER_VERSION, StreetDrive
 from gsvnet_model.whole_file import written_whole
 
 _FRAMES_PER_DRIVE = 12
@@ -34,7 +32,7 @@ def load_drive_pool(
     Returns:
         (count, H, W, 3) uint8 RGB images and (count, H, W) uint8 labels.
     """
-    name = f"drive_pool_{count}_{height}x{width}_{first_seed}_{renderer_version()}.npz"
+    name = f"drive_pool_{count}_{height}x{width}_{first_seed}_{RENDERER_VERSION}.npz"
     cache = folder / name
     if cache.exists():
         with np.load(cache) as stored:
@@ -49,11 +47,3 @@ def load_drive_pool(
     with written_whole(cache) as partial:
         np.savez(partial, images=images, labels=labels)
     return images, labels
-
-
-def renderer_version() -> str:
-    """Return a short hash of the renderer's source files."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(street_drive.__path__[0]).glob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:8]

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from gsvnet_model.data.drive_pool import renderer_version
 from gsvnet_model.resize import Size
 from gsvnet_model.sources.source import DEFAULT_RATE_HZ
-from gsvnet_model.street_drive import StreetDrive
+from gsvnet_model.street_drive import RENDERER_VERSION, StreetDrive
 
 DEFAULT_SIZE: Size = (360, 480)
 """CamVid's, on which the shipped weights were trained."""
@@ -81,7 +80,7 @@ class StreetClip:
 
 def _rendered(height: int, width: int, count: int) -> Path:
     """Return a folder with `count` images or more, rendered if there is none."""
-    key = f"{SEED}_{renderer_version()}_{width}x{height}"
+    key = f"{SEED}_{RENDERER_VERSION}_{width}x{height}"
     cache = _cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     for folder in cache.glob(f"{key}_*"):

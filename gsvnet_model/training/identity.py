@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gsvnet_model.data.camvid import LabelledImages
-from gsvnet_model.data.drive_pool import renderer_version
+from gsvnet_model.street_drive import RENDERER_VERSION
 
 
 def identity_of(*parts: object) -> str:
@@ -34,7 +34,7 @@ def identity_of(*parts: object) -> str:
 
 def data_identity(stills: LabelledImages) -> str:
     """Return a text that differs where the stills or the renderer of street drives do."""
-    return stills.digest() + renderer_version()
+    return stills.digest() + RENDERER_VERSION
 
 
 def check_identity(folder: object, found: object, wanted: str) -> None:
