@@ -11,14 +11,15 @@ from setuptools import find_packages, setup  # isort: skip  (brings distutils to
 from distutils.command.install_data import install_data
 
 PACKAGE = "gsvnet_ros"
+PACKAGES = ("gsvnet_model", "gsvnet_offline", "gsvnet_lab", "street_drive", "gsvnet_ros")
 EXECUTABLES = {
     "segmentation_node": "gsvnet_ros.segmentation_node:main",
-    "camera": "gsvnet_ros.camera:main",
-    "recorder": "gsvnet_ros.recorder:main",
-    "demo": "gsvnet_ros.demo:main",
-    "benchmark": "gsvnet_ros.benchmark.__main__:main",
-    "nav2_block": "gsvnet_ros.nav2_block:main",
-    "gsvnet": "gsvnet_model.cli:main",
+    "camera": "gsvnet_ros.tools.camera:main",
+    "recorder": "gsvnet_ros.tools.recorder:main",
+    "demo": "gsvnet_ros.tools.demo:main",
+    "benchmark": "gsvnet_ros.tools.benchmark.__main__:main",
+    "nav2_block": "gsvnet_ros.tools.nav2_block:main",
+    "gsvnet": "gsvnet_lab.cli:main",
 }
 
 
@@ -52,7 +53,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10",
-    packages=find_packages(include=["gsvnet_model*", "gsvnet_ros*"]),
+    packages=find_packages(include=[f"{name}{inner}" for name in PACKAGES for inner in ("", ".*")]),
     package_data={"gsvnet_model": ["weights/*.safetensors", "weights/*.md"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),

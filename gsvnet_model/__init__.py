@@ -22,9 +22,9 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 
 from gsvnet_model.checkpoint import load_model, save_model
-from gsvnet_model.classes import CAMVID, CITYSCAPES, IGNORE_INDEX, ClassTable
 from gsvnet_model.model import ModelInfo, SegmentationModel
-from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL, Segmentation, VideoSegmenter
+from gsvnet_model.outputs.classes import CAMVID, CITYSCAPES, IGNORE_INDEX, ClassTable
+from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL, Segmentation, VideoSegmenter
 
 __all__ = [
     "CAMVID",

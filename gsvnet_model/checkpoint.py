@@ -15,14 +15,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from gsvnet_model.classes import ClassTable
-from gsvnet_model.device import AUTO, choose_device, choose_precision
-from gsvnet_model.keyframe import build_keyframe_network
+from gsvnet_model.atomic_file import written_whole
+from gsvnet_model.hardware.device import AUTO, choose_device, choose_precision
+from gsvnet_model.images.preprocessing import Normalisation
 from gsvnet_model.model import ModelInfo, SegmentationModel
-from gsvnet_model.preprocessing import Normalisation
-from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.networks.keyframe import build_keyframe_network
+from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.outputs.classes import ClassTable
 from gsvnet_model.scheduling.quality import QualityModel
-from gsvnet_model.whole_file import written_whole
 
 DEFAULT_WEIGHTS = "ddrnet23_slim_camvid.safetensors"
 """File name of the weights that the installed package carries."""

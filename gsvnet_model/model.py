@@ -16,14 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsvnet_model.classes import ClassTable
-from gsvnet_model.cuda_graphs import CudaGraphs, ReplayedFunction
-from gsvnet_model.device import numbered
-from gsvnet_model.exact_batches import ExactBatches, Propagate
-from gsvnet_model.folding import folded
-from gsvnet_model.free_cores import on_free_cores
-from gsvnet_model.freed_memory import keep_freed_memory
-from gsvnet_model.preprocessing import (
+from gsvnet_model.hardware.allocator import keep_freed_memory
+from gsvnet_model.hardware.device import numbered
+from gsvnet_model.hardware.free_cores import on_free_cores
+from gsvnet_model.images.preprocessing import (
     GridFilter,
     GridImage,
     Normalisation,
@@ -34,9 +30,13 @@ from gsvnet_model.preprocessing import (
     input_size,
     keyframe_image,
 )
-from gsvnet_model.propagation import PropagationNetwork, PropagationOutput
-from gsvnet_model.propagation.inference import PropagationInference
+from gsvnet_model.networks.fuse_batch_norm import folded
+from gsvnet_model.networks.propagation import PropagationNetwork, PropagationOutput
+from gsvnet_model.networks.propagation.inference import PropagationInference
+from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
+from gsvnet_model.outputs.classes import ClassTable
 from gsvnet_model.scheduling.quality import QualityModel
+from gsvnet_model.stream.exact_batches import ExactBatches, Propagate
 
 INPUT_SCALES = (0.1, 2.0)
 """Smallest and largest number of keyframe input pixels per image pixel and direction."""

@@ -149,7 +149,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 def _transport_profile() -> list[LaunchDescriptionEntity]:
     """Return the action that names the transport profile, if the user has not, or says why not.
 
-    As `gsvnet_ros.transport_profile`, which cannot be imported where the node has its own Python.
+    As `gsvnet_ros.startup.transport_profile`, which cannot be imported where the node has its own
+    Python.
     """
     middleware = os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
     is_chosen = any(name in os.environ for name in PROFILE_VARIABLES)

@@ -15,12 +15,12 @@ import pytest
 import torch
 
 from gsvnet_model.checkpoint import save_model
-from gsvnet_model.classes import CAMVID
-from gsvnet_model.keyframe import build_keyframe_network
+from gsvnet_model.images.preprocessing import Normalisation
 from gsvnet_model.model import ModelInfo
-from gsvnet_model.preprocessing import Normalisation
-from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.street_drive import StreetDrive
+from gsvnet_model.networks.keyframe import build_keyframe_network
+from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.outputs.classes import CAMVID
+from street_drive import StreetDrive
 
 # Before any ROS context, and inherited by every node that a test starts.
 os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 100))

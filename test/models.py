@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel
-from gsvnet_model.preprocessing import Normalisation
-from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 
 
 class TinyKeyframeNetwork(nn.Module):

@@ -10,8 +10,8 @@ import pytest
 import rclpy
 from ros_process import INTERVAL, CameraPeer, image_message, scene
 
-from gsvnet_ros.benchmark.nodes import start_node
-from gsvnet_ros.processes import LoggedProcess
+from gsvnet_ros.startup.processes import LoggedProcess
+from gsvnet_ros.tools.benchmark.nodes import start_node
 
 
 @pytest.fixture(scope="session")

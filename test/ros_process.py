@@ -25,7 +25,7 @@ from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
-from gsvnet_ros.message_fields import stamp_ns, status_values
+from gsvnet_ros.messages.message_fields import stamp_ns, status_values
 
 START_S = 240.0
 ANSWER_S = 60.0

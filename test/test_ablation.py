@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from gsvnet_lab.training import ablation
+from gsvnet_lab.training.ablation import PUBLISHED, VARIANTS, Row, ablate, ablation_table
+from gsvnet_lab.training.propagation_recipe import PropagationRecipe
+from gsvnet_lab.training.recipe import read_recipe
 from gsvnet_model.checkpoint import read_networks
-from gsvnet_model.training import ablation
-from gsvnet_model.training.ablation import PUBLISHED, VARIANTS, Row, ablate, ablation_table
-from gsvnet_model.training.propagation_recipe import PropagationRecipe
-from gsvnet_model.training.recipe import read_recipe
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 TINY = PropagationRecipe(

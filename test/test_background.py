@@ -14,13 +14,14 @@ from models import TinyKeyframeNetwork, moving_images
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, VideoSegmenter, background
-from gsvnet_model.background import KeyframeWorker
-from gsvnet_model.preprocessing import Normalisation
-from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, VideoSegmenter
+from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.scheduling import FixedPolicy, QualityModel
-from gsvnet_model.segmenter import MAX_FRAMES_BEHIND, PreparedFrame, step_together
-from gsvnet_model.stream_state import keyframe_state, propagate_states, publish
+from gsvnet_model.stream import background_keyframe as background
+from gsvnet_model.stream.background_keyframe import KeyframeWorker
+from gsvnet_model.stream.segmenter import MAX_FRAMES_BEHIND, PreparedFrame, step_together
+from gsvnet_model.stream.state import keyframe_state, propagate_states, publish
 
 PATIENCE_S = 30.0
 

@@ -17,16 +17,16 @@ from models import random_model
 from numpy.typing import NDArray
 from torch import nn
 
+from gsvnet_lab.benchmark import memory, runtimes
+from gsvnet_lab.benchmark.device_resident import DeviceStream, time_device_resident
+from gsvnet_lab.benchmark.released_arrangement import PublishedArrangement
+from gsvnet_lab.benchmark.report import WorkloadFigures, report
+from gsvnet_lab.benchmark.timing import FrameFigures, boundary_share
+from gsvnet_lab.benchmark.workload import Workload
+from gsvnet_lab.cli import benchmark, main
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.benchmark import memory, runtimes
-from gsvnet_model.benchmark.device_resident import DeviceStream, time_device_resident
-from gsvnet_model.benchmark.published_arrangement import PublishedArrangement
-from gsvnet_model.benchmark.report import WorkloadFigures, report
-from gsvnet_model.benchmark.timing import FrameFigures, boundary_share
-from gsvnet_model.benchmark.workload import Workload
 from gsvnet_model.checkpoint import read_networks, save_model, store_class_bias
-from gsvnet_model.cli import benchmark, main
-from gsvnet_model.preprocessing import GridFilter, grid_image, image_on_grid, image_tensor
+from gsvnet_model.images.preprocessing import GridFilter, grid_image, image_on_grid, image_tensor
 
 
 def images(count: int, height: int = 96, width: int = 128) -> list[NDArray[np.uint8]]:

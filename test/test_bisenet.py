@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from gsvnet_model.keyframe.bisenet import BiSeNet
+from gsvnet_model.networks.keyframe.bisenet import BiSeNet
 
 
 def test_parameters() -> None:

@@ -12,13 +12,13 @@ import torch
 from models import moving_images, random_model
 from numpy.typing import NDArray
 
+from gsvnet_lab.fitting.calibration import fit_temperature_slope, fit_temperatures
 from gsvnet_model import load_model
-from gsvnet_model.calibration import fit_temperature_slope, fit_temperatures
 from gsvnet_model.checkpoint import read_networks, save_model, store_temperatures
+from gsvnet_model.images.preprocessing import image_tensor
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.preprocessing import image_tensor
 from gsvnet_model.scheduling import QualityModel
-from gsvnet_model.stream_state import advanced, keyframe_state, propagate_states
+from gsvnet_model.stream.state import advanced, keyframe_state, propagate_states
 
 SIZE = (64, 96)
 Sequence = list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]

@@ -8,7 +8,7 @@ import pytest
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
-from gsvnet_ros.camera_calibration import scale_camera_info
+from gsvnet_ros.messages.camera_calibration import scale_camera_info
 
 K = (1000.0, 0.0, 640.0, 0.0, 1100.0, 480.0, 0.0, 0.0, 1.0)
 HEADER = Header(frame_id="camera")

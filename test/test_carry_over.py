@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.carry_over import mixed_in, moved_on
-from gsvnet_model.preprocessing import image_tensor
+from gsvnet_model.images.preprocessing import image_tensor
 from gsvnet_model.scheduling import AdaptivePolicy, QualityModel, moving_cells
-from gsvnet_model.stream_state import advanced, keyframe_state, propagate_states, publish
+from gsvnet_model.stream.carry_over import mixed_in, moved_on
+from gsvnet_model.stream.state import advanced, keyframe_state, propagate_states, publish
 
 
 def faint_images(count: int) -> list[NDArray[np.uint8]]:

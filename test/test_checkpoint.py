@@ -15,20 +15,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from gsvnet_model import (
-    CAMVID,
-    ModelInfo,
-    SegmentationModel,
-    checkpoint,
-    device,
-    load_model,
-    save_model,
-)
+from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, checkpoint, load_model, save_model
 from gsvnet_model.checkpoint import default_weights, read_networks, store_metrics
-from gsvnet_model.device import choose_device
-from gsvnet_model.keyframe import KEYFRAME_NETWORKS
-from gsvnet_model.preprocessing import Normalisation
-from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.hardware import device
+from gsvnet_model.hardware.device import choose_device
+from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.networks.keyframe import KEYFRAME_NETWORKS
+from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.scheduling import QualityModel
 
 
@@ -167,7 +160,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("gpus")
 def test_a_gpu_has_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gsvnet_model.device._compute_on", lambda device: None)
+    monkeypatch.setattr("gsvnet_model.hardware.device._compute_on", lambda device: None)
     for name, number in (("auto", 1), ("cuda", 1), ("cuda:0", 0)):
         assert choose_device(name) == torch.device("cuda", number)
     with pytest.raises(ValueError, match="expected a GPU for 'cuda:2', found 2"):
@@ -181,7 +174,7 @@ def test_a_gpu_that_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def too_old(device: torch.device) -> None:
         raise RuntimeError("CUDA error: no kernel image is available\nCompile with ...")
 
-    monkeypatch.setattr("gsvnet_model.device._compute_on", too_old)
+    monkeypatch.setattr("gsvnet_model.hardware.device._compute_on", too_old)
     why = "computes on, got cuda:1: CUDA error: no kernel image is available; use device cpu$"
     with pytest.warns(RuntimeWarning, match=f"computed on the CPU: .*{why}"):
         assert choose_device("auto") == torch.device("cpu")

@@ -12,16 +12,16 @@ import pytest
 import torch
 from models import TinyKeyframeNetwork, random_model
 
+from gsvnet_lab.cli import main
+from gsvnet_lab.data.cityscapes import open_cityscapes, read_train_ids
+from gsvnet_lab.evaluation.cityscapes import evaluate_snippets
+from gsvnet_lab.evaluation.metrics import ConfusionMatrix, pooled
 from gsvnet_model import CITYSCAPES, ModelInfo, SegmentationModel, VideoSegmenter
 from gsvnet_model.checkpoint import save_model
-from gsvnet_model.cityscapes_evaluation import evaluate_snippets
-from gsvnet_model.cli import main
-from gsvnet_model.data.cityscapes import open_cityscapes, read_train_ids
-from gsvnet_model.keyframe import build_keyframe_network
-from gsvnet_model.metrics import ConfusionMatrix, pooled
-from gsvnet_model.preprocessing import Normalisation
-from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.street_drive import StreetDrive
+from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.networks.keyframe import build_keyframe_network
+from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
+from street_drive import StreetDrive
 
 HEIGHT, WIDTH = 64, 128
 LAST_FRAMES = {"aachen": 19, "frankfurt": 294}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gsvnet_model import CAMVID, CITYSCAPES, IGNORE_INDEX, ClassTable
-from gsvnet_model.classes import MAX_CLASSES
+from gsvnet_model.outputs.classes import MAX_CLASSES
 
 
 def test_published_tables() -> None:

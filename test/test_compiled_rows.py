@@ -12,8 +12,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from gsvnet_model import compiled_rows
-from gsvnet_model.compiled_rows import compiled, narrowed, numbers_of, widened
+from gsvnet_model.ops.cpu import loops as compiled_rows
+from gsvnet_model.ops.cpu.loops import compiled, narrowed, numbers_of, widened
 
 
 @compiled

@@ -7,12 +7,12 @@ import pytest
 import torch
 from models import TinyKeyframeNetwork
 
-from gsvnet_model.classes import CAMVID, CITYSCAPES
-from gsvnet_model.complexity import measure_complexity
-from gsvnet_model.keyframe import build_keyframe_network
+from gsvnet_lab.benchmark.complexity import measure_complexity
+from gsvnet_model.images.preprocessing import Normalisation
 from gsvnet_model.model import ModelInfo
-from gsvnet_model.preprocessing import Normalisation
-from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.networks.keyframe import build_keyframe_network
+from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.outputs.classes import CAMVID, CITYSCAPES
 
 
 def test_paper() -> None:

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gsvnet_model.class_merge import merge_classes
-from gsvnet_model.classes import CAMVID
-from gsvnet_model.consumer_outputs import (
+from gsvnet_model.outputs.classes import CAMVID
+from gsvnet_model.outputs.consumer import (
     consumer_outputs,
     output_size,
 )
+from gsvnet_model.outputs.merge import merge_classes
 
 ALL = merge_classes(CAMVID, [])
 

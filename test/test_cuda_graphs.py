@@ -19,14 +19,18 @@ from models import TinyKeyframeNetwork, moving_images, random_model
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from gsvnet_lab.benchmark.device_resident import DeviceStream
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, VideoSegmenter
-from gsvnet_model.benchmark.device_resident import DeviceStream
-from gsvnet_model.cuda_graphs import _BROKEN, CudaGraphs, Recording, ReplayedFunction, _recorded
-from gsvnet_model.exact_batches import ExactBatches
-from gsvnet_model.keyframe import KEYFRAME_NETWORKS, build_keyframe_network
-from gsvnet_model.preprocessing import Normalisation, image_tensor
-from gsvnet_model.propagation import PropagationConfig, PropagationNetwork, PropagationOutput
-from gsvnet_model.propagation.inference import PropagationInference
+from gsvnet_model.images.preprocessing import Normalisation, image_tensor
+from gsvnet_model.networks.keyframe import KEYFRAME_NETWORKS, build_keyframe_network
+from gsvnet_model.networks.propagation import (
+    PropagationConfig,
+    PropagationNetwork,
+    PropagationOutput,
+)
+from gsvnet_model.networks.propagation.inference import PropagationInference
+from gsvnet_model.ops.cuda.graphs import _BROKEN, CudaGraphs, Recording, ReplayedFunction, _recorded
+from gsvnet_model.stream.exact_batches import ExactBatches
 
 CLASSES = CAMVID.num_classes
 
@@ -248,7 +252,7 @@ def test_what_a_recording_that_fails_leaves(ended: bool, monkeypatch: pytest.Mon
         raise torch.OutOfMemoryError("tried to allocate")
 
     stream = SimpleNamespace(device_index=1)
-    monkeypatch.setattr("gsvnet_model.cuda_graphs._BROKEN", kept := list(_BROKEN))
+    monkeypatch.setattr("gsvnet_model.ops.cuda.graphs._BROKEN", kept := list(_BROKEN))
     monkeypatch.setattr(torch.cuda, "graph", capture)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 1))
     for name in ("endAllocateToPool", "releasePool"):

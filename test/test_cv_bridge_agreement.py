@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
-from gsvnet_ros.image_messages import BadImage, rgb_from_image
+from gsvnet_ros.messages.image_messages import BadImage, rgb_from_image
 
 cv_bridge = pytest.importorskip("cv_bridge")
 
@@ -36,7 +36,7 @@ SIZES = [(24, 32), (7, 6), (7, 5), (33, 1), (1, 1)]
 HOT_PATH = """
 import sys
 from sensor_msgs.msg import Image
-from gsvnet_ros.image_messages import rgb_from_image
+from gsvnet_ros.messages.image_messages import rgb_from_image
 for encoding, step in {encodings}:
     message = Image(height=1, width=1, encoding=encoding, step=step)
     message.data.frombytes(bytes(step))

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gsvnet_model.folding import folded
-from gsvnet_model.keyframe.dappm import DeepAggregationPyramidPooling
-from gsvnet_model.keyframe.ddrnet import DDRNet
+from gsvnet_model.networks.fuse_batch_norm import folded
+from gsvnet_model.networks.keyframe.dappm import DeepAggregationPyramidPooling
+from gsvnet_model.networks.keyframe.ddrnet import DDRNet
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 import pytest
 
+from gsvnet_lab.data.camvid import read_image, read_labels
+from gsvnet_lab.evaluation.metrics import ConfusionMatrix
 from gsvnet_model import VideoSegmenter, load_model
-from gsvnet_model.data.camvid import read_image, read_labels
-from gsvnet_model.metrics import ConfusionMatrix
-from gsvnet_model.street_drive import StreetDrive
-from gsvnet_ros.demo import main
-from gsvnet_ros.shared_memory import remove_dead_segments
+from gsvnet_ros.startup.shared_memory import remove_dead_segments
+from gsvnet_ros.tools.demo import main
+from street_drive import StreetDrive
 
 ROOT = Path(__file__).resolve().parent.parent
 HEIGHT, WIDTH = 96, 128
@@ -33,7 +33,7 @@ def demo(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[st
     environment["XDG_CACHE_HOME"] = str(folder / "cache")
     environment.pop("ROS_DOMAIN_ID", None)  # the demo takes one of its own
     return subprocess.run(
-        [sys.executable, "-m", "gsvnet_ros.demo", *map(str, arguments)],
+        [sys.executable, "-m", "gsvnet_ros.tools.demo", *map(str, arguments)],
         cwd=folder,
         env=environment,
         capture_output=True,

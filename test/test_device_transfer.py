@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from gsvnet_model.device_transfer import download, upload
+from gsvnet_model.hardware.transfer import download, upload
 
 CPU = torch.device("cpu")
 

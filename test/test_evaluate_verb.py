@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from models import random_model
 
+from gsvnet_lab.cli import main
+from gsvnet_lab.evaluation.distances import DistanceEvaluation, evaluate_distances
+from gsvnet_lab.evaluation.reliability import ReliabilityHistogram
+from gsvnet_lab.reporting.environment import sha256
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.carry_over import DEFAULT_CARRY_OVER
 from gsvnet_model.checkpoint import read_networks
-from gsvnet_model.cli import main
-from gsvnet_model.environment import sha256
-from gsvnet_model.evaluation import DistanceEvaluation, evaluate_distances
-from gsvnet_model.reliability import ReliabilityHistogram
 from gsvnet_model.scheduling import QualityModel
-from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL
-from gsvnet_model.street_drive import StreetDrive
+from gsvnet_model.stream.carry_over import DEFAULT_CARRY_OVER
+from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL
+from street_drive import StreetDrive
 
 
 @pytest.fixture(scope="module")

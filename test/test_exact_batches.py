@@ -6,8 +6,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gsvnet_model.exact_batches import ExactBatches
-from gsvnet_model.propagation import PropagationOutput
+from gsvnet_model.networks.propagation import PropagationOutput
+from gsvnet_model.stream.exact_batches import ExactBatches
 
 
 class Propagation:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gsvnet_ros.figures import figures_table, run_figures
-from gsvnet_ros.recording import Recording, save_masks
-from gsvnet_ros.review import review, sheet_indices
-from gsvnet_ros.sustainable_rate import sustainable_rate_hz
+from gsvnet_ros.tools.figures import figures_table, run_figures
+from gsvnet_ros.tools.recording import Recording, save_masks
+from gsvnet_ros.tools.review import review, sheet_indices
+from gsvnet_ros.tools.sustainable_rate import sustainable_rate_hz
 
 PUBLISHED_NS = [100_000_000 * index for index in range(1, 11)]
 

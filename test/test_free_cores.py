@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gsvnet_model import free_cores
-from gsvnet_model.benchmark.beside import busy_processes
-from gsvnet_model.free_cores import CoreTimes, FreeCores, on_free_cores
+from gsvnet_lab.benchmark.beside import busy_processes
+from gsvnet_model.hardware import free_cores
+from gsvnet_model.hardware.free_cores import CoreTimes, FreeCores, on_free_cores
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of its cores")
 CPU = SimpleNamespace(device=torch.device("cpu"))

@@ -15,17 +15,17 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gsvnet_model.checked_kernel import CheckedKernel
-from gsvnet_model.preprocessing import values_on_grid
-from gsvnet_model.propagation.filtering import _taps, _taps_one_by_one, guided_filter
-from gsvnet_model.propagation.kernels import ideal_delay_kernels
+from gsvnet_model.images.preprocessing import values_on_grid
+from gsvnet_model.networks.propagation.filtering import _taps, _taps_one_by_one, guided_filter
+from gsvnet_model.networks.propagation.kernels import ideal_delay_kernels
+from gsvnet_model.ops.cuda.checked_kernel import CheckedKernel
 
 # In a process of its own, because Triton decides on import whether it interprets.
 _LABELS = """
 import itertools
 import torch
-from gsvnet_model.label_kernel import label_pixels
-from gsvnet_model.labels import label_interpolating
+from gsvnet_model.ops.cuda.labels import label_pixels
+from gsvnet_model.outputs.labels import label_interpolating
 
 torch.manual_seed(0)
 sizes = [((4, 6), (32, 48)), ((3, 40), (17, 313)), ((8, 8), (5, 3)), ((1, 1), (2, 5)),
@@ -58,9 +58,9 @@ print("alike")
 _MIX = """
 import itertools
 import torch
-from gsvnet_model.propagation.inference import mix_plainly
-from gsvnet_model.propagation.kernels import ideal_delay_kernels
-from gsvnet_model.propagation.mix_kernel import mix
+from gsvnet_model.networks.propagation.inference import mix_plainly
+from gsvnet_model.networks.propagation.kernels import ideal_delay_kernels
+from gsvnet_model.ops.cuda.mix import mix
 
 torch.manual_seed(0)
 half = dict(dtype=torch.float16, memory_format=torch.channels_last)
@@ -92,8 +92,8 @@ def test_kernels_compute_what_the_plain_functions_do(comparison: str) -> None:
 _COMPILATION = """
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
-from gsvnet_model.label_kernel import _label_row
-from gsvnet_model.propagation.mix_kernel import _mix_row
+from gsvnet_model.ops.cuda.labels import _label_row
+from gsvnet_model.ops.cuda.mix import _mix_row
 
 floats = {"row_step": "fp32", "column_step": "fp32", "epsilon": "fp32"}
 arrays = dict.fromkeys(("logits", "probabilities", "padded", "bank", "mixing", "mixed"), "*fp32")

@@ -18,7 +18,7 @@ from ros_process import image_message, scene
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from gsvnet_ros.image_messages import (
+from gsvnet_ros.messages.image_messages import (
     BadImage,
     mono8_message,
     png_message,
@@ -34,7 +34,7 @@ SIZES = [(120, 160), (7, 5), (1, 1), (33, 1)]
 
 READ_BAYER = """
 from sensor_msgs.msg import Image
-from gsvnet_ros.image_messages import BadImage, rgb_from_image
+from gsvnet_ros.messages.image_messages import BadImage, rgb_from_image
 message = Image(height=4, width=4, encoding="bayer_rggb8", step=4)
 message.data.frombytes(bytes(16))
 try:

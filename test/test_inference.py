@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsvnet_model.folding import folded
-from gsvnet_model.keyframe import build_keyframe_network
-from gsvnet_model.packed_convolution import can_pack, packed
-from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.propagation.inference import PropagationInference
-from gsvnet_model.propagation.inference_rows import warp_rows
-from gsvnet_model.propagation.upsampled_convolution import UpsampledConvolution
+from gsvnet_model.networks.fuse_batch_norm import folded
+from gsvnet_model.networks.keyframe import build_keyframe_network
+from gsvnet_model.networks.prepacked_convolution import can_pack, packed
+from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.networks.propagation.inference import PropagationInference
+from gsvnet_model.networks.propagation.upsampled_convolution import UpsampledConvolution
+from gsvnet_model.ops.cpu.propagation import warp_rows
 
 CLASSES = 7
 

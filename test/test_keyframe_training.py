@@ -14,26 +14,26 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from gsvnet_lab.cli import main
+from gsvnet_lab.data import drive_pool
+from gsvnet_lab.data.augment import Augmentation, paste_classes, random_view
+from gsvnet_lab.data.camvid import find_camvid, open_split
+from gsvnet_lab.data.drive_pool import load_drive_pool
+from gsvnet_lab.training import trainer as learner
+from gsvnet_lab.training.keyframe import train_keyframe
+from gsvnet_lab.training.keyframe_losses import keyframe_loss, soft_jaccard_loss
+from gsvnet_lab.training.keyframe_recipe import KeyframeRecipe, Phase
+from gsvnet_lab.training.pretrained import take_over
+from gsvnet_lab.training.recipe import read_parts, read_recipe
+from gsvnet_lab.training.run import WeightAverage, read_log
 from gsvnet_model.checkpoint import read_networks, save_model, store_class_bias
-from gsvnet_model.classes import CAMVID, IGNORE_INDEX, ClassTable
-from gsvnet_model.cli import main
-from gsvnet_model.data import drive_pool
-from gsvnet_model.data.augment import Augmentation, paste_classes, random_view
-from gsvnet_model.data.camvid import find_camvid, open_split
-from gsvnet_model.data.drive_pool import load_drive_pool
-from gsvnet_model.keyframe import build_keyframe_network
-from gsvnet_model.keyframe.bisenet import BiSeNet
-from gsvnet_model.keyframe.ddrnet import DDRNet
-from gsvnet_model.keyframe.swiftnet import SwiftNet
+from gsvnet_model.images.preprocessing import Normalisation
 from gsvnet_model.model import ModelInfo
-from gsvnet_model.preprocessing import Normalisation
-from gsvnet_model.training import learner
-from gsvnet_model.training.keyframe import train_keyframe
-from gsvnet_model.training.keyframe_losses import keyframe_loss, soft_jaccard_loss
-from gsvnet_model.training.keyframe_recipe import KeyframeRecipe, Phase
-from gsvnet_model.training.recipe import read_parts, read_recipe
-from gsvnet_model.training.run import WeightAverage, read_log
-from gsvnet_model.training.start import take_over
+from gsvnet_model.networks.keyframe import build_keyframe_network
+from gsvnet_model.networks.keyframe.bisenet import BiSeNet
+from gsvnet_model.networks.keyframe.ddrnet import DDRNet
+from gsvnet_model.networks.keyframe.swiftnet import SwiftNet
+from gsvnet_model.outputs.classes import CAMVID, IGNORE_INDEX, ClassTable
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 INFO = ModelInfo("swiftnet_r18", CAMVID, Normalisation.swiftnet())

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from gsvnet_model import labels
-from gsvnet_model.classes import MAX_CLASSES
-from gsvnet_model.compiled_rows import compiled
-from gsvnet_model.labels import labels_and_confidence, labels_on_device
+from gsvnet_model.ops.cpu.loops import compiled
+from gsvnet_model.outputs import labels
+from gsvnet_model.outputs.classes import MAX_CLASSES
+from gsvnet_model.outputs.labels import labels_and_confidence, labels_on_device
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Labeller = Callable[..., Arrays]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from models import moving_images, random_model
 
-from gsvnet_model.cli import main
-from gsvnet_model.latency import measure_latency
-from gsvnet_model.segmenter import VideoSegmenter
+from gsvnet_lab.cli import main
+from gsvnet_lab.evaluation.latency import measure_latency
+from gsvnet_model.stream.segmenter import VideoSegmenter
 
 
 def test_modes_are_judged_on_the_same_frames() -> None:

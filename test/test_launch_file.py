@@ -16,8 +16,8 @@ import pytest
 import rclpy
 import yaml
 
-from gsvnet_ros.parameters import SPEC_BY_NAME
-from gsvnet_ros.transport_profile import PROFILE_VARIABLES, set_profile
+from gsvnet_ros.node.parameters import SPEC_BY_NAME
+from gsvnet_ros.startup.transport_profile import PROFILE_VARIABLES, set_profile
 
 ROOT = Path(__file__).parent.parent
 LAUNCH_FILE = ROOT / "launch" / "seg.launch.py"
@@ -142,7 +142,7 @@ def test_arguments_win_only_when_given(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_profile_is_named_as_the_distribution_reads_it(
     monkeypatch: pytest.MonkeyPatch, distribution: str, name: str
 ) -> None:
-    """And as `gsvnet_ros.transport_profile` does it for the demo."""
+    """And as `gsvnet_ros.startup.transport_profile` does it for the demo."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**30))
     monkeypatch.setenv("ROS_DISTRO", distribution)
     for variable in (*PROFILE_VARIABLES, "RMW_IMPLEMENTATION"):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gsvnet_model.metrics import ConfusionMatrix, pooled
+from gsvnet_lab.evaluation.metrics import ConfusionMatrix, pooled
 
 
 def test_iou_by_hand() -> None:

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gsvnet_model.classes import CAMVID, CITYSCAPES, IGNORE_INDEX
-from gsvnet_model.motion import (
+from gsvnet_lab.motion import (
     Cutout,
     MotionRanges,
     MovingFrame,
@@ -20,9 +19,10 @@ from gsvnet_model.motion import (
     collect_cutouts,
     moving_still,
 )
-from gsvnet_model.motion.camera import CameraStep, draw_steps, step_flow
-from gsvnet_model.motion.scene import horizon_row, inverse_depth
-from gsvnet_model.street_drive import StreetDrive
+from gsvnet_lab.motion.camera import CameraStep, draw_steps, step_flow
+from gsvnet_lab.motion.scene import horizon_row, inverse_depth
+from gsvnet_model.outputs.classes import CAMVID, CITYSCAPES, IGNORE_INDEX
+from street_drive import StreetDrive
 
 ROLES = SceneRoles.of(CAMVID)
 QUIET = MotionRanges(gain=0.0, noise=0.0, standing=0.0)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gsvnet_model.classes import CAMVID
-from gsvnet_ros.nav2_block import main
+from gsvnet_model.outputs.classes import CAMVID
+from gsvnet_ros.tools.nav2_block import main
 
 INTEGERS = ("base_cost", "max_cost", "mark_confidence", "samples_to_max_cost")
 

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
-from gsvnet_ros import camera, recorder, segmentation_node
-from gsvnet_ros.node_arguments import check_node_arguments
-from gsvnet_ros.parameters import SPECS
+from gsvnet_ros import segmentation_node
+from gsvnet_ros.node.parameters import SPECS
+from gsvnet_ros.startup.node_arguments import check_node_arguments
+from gsvnet_ros.tools import camera, recorder
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from ros_process import scene
 
-from gsvnet_ros.benchmark.overhead import measure_overhead
-from gsvnet_ros.benchmark.rig import measure_rig
-from gsvnet_ros.benchmark.soak import soak
+from gsvnet_ros.tools.benchmark.overhead import measure_overhead
+from gsvnet_ros.tools.benchmark.rig import measure_rig
+from gsvnet_ros.tools.benchmark.soak import soak
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ros_process import CameraPeer, image_message, pixels_of, scene
 
 from gsvnet_model.checkpoint import load_model
-from gsvnet_model.segmenter import VideoSegmenter
-from gsvnet_ros.benchmark.nodes import start_node
-from gsvnet_ros.message_fields import stamp_ns, status_values
+from gsvnet_model.stream.segmenter import VideoSegmenter
+from gsvnet_ros.messages.message_fields import stamp_ns, status_values
+from gsvnet_ros.tools.benchmark.nodes import start_node
 
 NAMESPACE = "/rig"
 NAMES = ("left", "right", "rear")

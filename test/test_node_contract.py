@@ -23,10 +23,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import String
 
 from gsvnet_model.checkpoint import load_model
-from gsvnet_model.classes import CAMVID
-from gsvnet_model.segmenter import VideoSegmenter
-from gsvnet_model.visualization import colorize, mark_keyframe, overlay
-from gsvnet_ros.message_fields import stamp_ns, status_values
+from gsvnet_model.outputs.classes import CAMVID
+from gsvnet_model.outputs.overlay import colorize, mark_keyframe, overlay
+from gsvnet_model.stream.segmenter import VideoSegmenter
+from gsvnet_ros.messages.message_fields import stamp_ns, status_values
 
 LATCHED = QoSProfile(
     depth=1,

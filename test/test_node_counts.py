@@ -9,9 +9,9 @@ import time
 import pytest
 from sensor_msgs.msg import Image
 
-from gsvnet_ros.continuity import FrameOrigin, find_jump
-from gsvnet_ros.frame_counts import FrameCounts, SequenceWatch
-from gsvnet_ros.frame_queue import FrameQueue, ReceivedFrame
+from gsvnet_ros.health.frame_counts import FrameCounts, SequenceWatch
+from gsvnet_ros.node.continuity import FrameOrigin, find_jump
+from gsvnet_ros.node.frame_queue import FrameQueue, ReceivedFrame
 
 SECOND_NS = 10**9
 ORIGIN = FrameOrigin(

@@ -28,15 +28,15 @@ from ros_process import (
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
-from gsvnet_model.background import KeyframeWorker
-from gsvnet_model.class_merge import merge_classes
-from gsvnet_ros import camera_stream
-from gsvnet_ros.camera_stream import CameraStream, FrameSettings, serve_together
-from gsvnet_ros.camera_subscription import CameraSubscription
-from gsvnet_ros.frame_queue import FrameQueue, ReceivedFrame
-from gsvnet_ros.message_fields import stamp_ns, status_values
-from gsvnet_ros.parameters import Settings
-from gsvnet_ros.stream_health import HealthLimits
+from gsvnet_model.outputs.merge import merge_classes
+from gsvnet_model.stream.background_keyframe import KeyframeWorker
+from gsvnet_ros.health.stream_health import HealthLimits
+from gsvnet_ros.messages.message_fields import stamp_ns, status_values
+from gsvnet_ros.node import camera_stream
+from gsvnet_ros.node.camera_stream import CameraStream, FrameSettings, serve_together
+from gsvnet_ros.node.camera_subscription import CameraSubscription
+from gsvnet_ros.node.frame_queue import FrameQueue, ReceivedFrame
+from gsvnet_ros.node.parameters import Settings
 
 SERVED_AGAIN_S = 1.0
 """What the node promises after a fault."""

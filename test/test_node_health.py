@@ -7,10 +7,10 @@ import pytest
 import torch
 from models import random_model
 
-from gsvnet_ros.diagnostics import node_status
-from gsvnet_ros.episode import Episode
-from gsvnet_ros.frame_counts import CountsSnapshot
-from gsvnet_ros.stream_health import HealthLimits, HealthReport, StreamHealth
+from gsvnet_ros.health.diagnostics import node_status
+from gsvnet_ros.health.episode import Episode
+from gsvnet_ros.health.frame_counts import CountsSnapshot
+from gsvnet_ros.health.stream_health import HealthLimits, HealthReport, StreamHealth
 
 LIMITS = HealthLimits(latency_budget_ms=100.0, stale_after_s=1.0)
 SECOND_NS = 10**9

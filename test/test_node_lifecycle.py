@@ -24,12 +24,12 @@ from safetensors.torch import load_file, save_file
 from sensor_msgs.msg import CompressedImage, Image
 
 from gsvnet_model.checkpoint import load_model
-from gsvnet_model.segmenter import VideoSegmenter
-from gsvnet_ros.benchmark.nodes import start_node
-from gsvnet_ros.interruption import until_shutdown
-from gsvnet_ros.message_fields import stamp_ns, status_values
-from gsvnet_ros.processes import LoggedProcess, ros_arguments
-from gsvnet_ros.shared_memory import remove_dead_segments, segments
+from gsvnet_model.stream.segmenter import VideoSegmenter
+from gsvnet_ros.messages.message_fields import stamp_ns, status_values
+from gsvnet_ros.startup.interruption import until_shutdown
+from gsvnet_ros.startup.processes import LoggedProcess, ros_arguments
+from gsvnet_ros.startup.shared_memory import remove_dead_segments, segments
+from gsvnet_ros.tools.benchmark.nodes import start_node
 
 MANAGED = "/managed"
 """Namespace of a node that waits for a lifecycle manager."""
@@ -186,7 +186,7 @@ def test_input_scale_out_of_reach_is_refused(manager: Peer, weights_path: Path) 
 THREADS_SCRIPT = """
 import sys
 import rclpy, torch
-from gsvnet_ros import segmentation_node
+from gsvnet_ros.node import segmentation_node
 
 def noted(settings, *args):
     model = load(settings, *args)

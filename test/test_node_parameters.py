@@ -18,10 +18,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from test_node_contract import LATCHED
 
-from gsvnet_model.classes import CAMVID
-from gsvnet_model.visualization import colorize, mark_keyframe, overlay
-from gsvnet_ros.parameters import SPECS
-from gsvnet_ros.processes import LoggedProcess
+from gsvnet_model.outputs.classes import CAMVID
+from gsvnet_model.outputs.overlay import colorize, mark_keyframe, overlay
+from gsvnet_ros.node.parameters import SPECS
+from gsvnet_ros.startup.processes import LoggedProcess
 
 TYPES = {
     "bool": ParameterType.PARAMETER_BOOL,

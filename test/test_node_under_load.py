@@ -12,7 +12,7 @@ import pytest
 import rclpy
 from ros_process import START_S, CameraPeer, image_message, scene
 
-from gsvnet_ros.benchmark.nodes import start_node
+from gsvnet_ros.tools.benchmark.nodes import start_node
 
 NAMESPACE = "/loaded"
 ANSWER_S = 1.0

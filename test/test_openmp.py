@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from gsvnet_model import openmp
-from gsvnet_model.compiled_rows import fill_rows
-from gsvnet_model.openmp import OpenMP, runtime_of_torch
+from gsvnet_model.hardware import openmp
+from gsvnet_model.hardware.openmp import OpenMP, runtime_of_torch
+from gsvnet_model.ops.cpu.loops import fill_rows
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="found on Linux only")
 
@@ -158,7 +158,7 @@ def test_little_work_stays_in_one_thread() -> None:
 
 
 def test_without_a_runtime_one_thread_does_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gsvnet_model.compiled_rows.runtime_of_torch", lambda: None)
+    monkeypatch.setattr("gsvnet_model.ops.cpu.loops.runtime_of_torch", lambda: None)
     filled: list[tuple[int, int]] = []
     fill_rows(lambda start, stop: filled.append((start, stop)), 10, 3)
     assert filled == [(0, 10)]

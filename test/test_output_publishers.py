@@ -10,12 +10,12 @@ from ros_process import Peer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from gsvnet_model.class_merge import merge_classes
-from gsvnet_model.classes import CAMVID
-from gsvnet_model.segmenter import Segmentation
-from gsvnet_ros import output_publishers
-from gsvnet_ros.output_publishers import OutputPublishers
-from gsvnet_ros.parameters import make_settings
+from gsvnet_model.outputs.classes import CAMVID
+from gsvnet_model.outputs.merge import merge_classes
+from gsvnet_model.stream.segmenter import Segmentation
+from gsvnet_ros.node import output_publishers
+from gsvnet_ros.node.output_publishers import OutputPublishers
+from gsvnet_ros.node.parameters import make_settings
 
 BUILDERS = {
     "mask": (Image, "mono8_message"),

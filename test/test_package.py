@@ -242,7 +242,7 @@ def test_older_versions_have_what_is_needed() -> None:
     ("module", "given", "expected"),
     [
         ("gsvnet_ros.segmentation_node", {}, ["PASSIVE", "100000"]),
-        ("gsvnet_model.cli", {}, ["PASSIVE", "100000"]),
+        ("gsvnet_lab.cli", {}, ["PASSIVE", "100000"]),
         ("gsvnet_model", {"GOMP_SPINCOUNT": "7"}, ["PASSIVE", "7"]),
         ("gsvnet_model", {"OMP_WAIT_POLICY": "PASSIVE"}, ["PASSIVE", None]),
     ],

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gsvnet_model.segmenter import DEFAULT_KEYFRAME_INTERVAL
-from gsvnet_ros.parameters import (
+from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL
+from gsvnet_ros.node.parameters import (
     PAGE,
     SPEC_BY_NAME,
     SPECS,
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 def test_documentation_shows_this_table() -> None:
     page = (ROOT / "docs" / "parameters.md").read_text()
     assert page == f"{PAGE}\n{markdown_table()}\n", (
-        "run python -m gsvnet_ros.parameters > docs/parameters.md"
+        "run python -m gsvnet_ros.node.parameters > docs/parameters.md"
     )
 
 

@@ -12,15 +12,19 @@ from published_weights import expected_outputs, published_tensors
 from torch import Tensor
 from torch.nn import functional as F
 
-from gsvnet_model.keyframe.bisenet import BiSeNet
-from gsvnet_model.keyframe.swiftnet import SwiftNet
-from gsvnet_model.propagation import PropagationConfig, PropagationNetwork, PropagationOutput
-from gsvnet_model.propagation.edge import edge_map
-from gsvnet_model.propagation.filtering import guided_filter
-from gsvnet_model.propagation.flow import FLOW_DIVISOR
-from gsvnet_model.propagation.kernels import ideal_delay_kernels
-from gsvnet_model.propagation.warp import backward_warp
-from gsvnet_model.published import read_published_keyframe, read_published_propagation
+from gsvnet_lab.released.checkpoints import read_published_keyframe, read_published_propagation
+from gsvnet_model.networks.keyframe.bisenet import BiSeNet
+from gsvnet_model.networks.keyframe.swiftnet import SwiftNet
+from gsvnet_model.networks.propagation import (
+    PropagationConfig,
+    PropagationNetwork,
+    PropagationOutput,
+)
+from gsvnet_model.networks.propagation.edge import edge_map
+from gsvnet_model.networks.propagation.filtering import guided_filter
+from gsvnet_model.networks.propagation.flow import FLOW_DIVISOR
+from gsvnet_model.networks.propagation.kernels import ideal_delay_kernels
+from gsvnet_model.networks.propagation.warp import backward_warp
 
 TOLERANCE = 1e-4
 

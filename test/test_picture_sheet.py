@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gsvnet_model.classes import CAMVID
-from gsvnet_model.picture_sheet import CELL_WIDTH_PX, SheetRow, draw_picture_sheet
+from gsvnet_lab.reporting.picture_sheet import CELL_WIDTH_PX, SheetRow, draw_picture_sheet
+from gsvnet_model.outputs.classes import CAMVID
 
 KEYFRAME_COLOUR = (226, 112, 30)
 

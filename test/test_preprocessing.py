@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gsvnet_model import preprocessing
-from gsvnet_model.preprocessing import (
+from gsvnet_model.images import preprocessing
+from gsvnet_model.images.preprocessing import (
     Normalisation,
     grid_image,
     grid_size,

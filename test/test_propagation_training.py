@@ -13,26 +13,26 @@ from models import TinyKeyframeNetwork, random_model
 from numpy.typing import NDArray
 from torch import nn
 
+from gsvnet_lab.cli import main
+from gsvnet_lab.evaluation.distances import evaluate_distances
+from gsvnet_lab.evaluation.metrics import ConfusionMatrix
+from gsvnet_lab.motion import MovingFrame
+from gsvnet_lab.training import trainer as learner
+from gsvnet_lab.training.clip_cache import render_snippets
+from gsvnet_lab.training.propagation import train_propagation
+from gsvnet_lab.training.propagation_clips import ClipBatch, load_clips
+from gsvnet_lab.training.propagation_losses import clip_losses
+from gsvnet_lab.training.propagation_recipe import PropagationRecipe
+from gsvnet_lab.training.recipe import read_parts, read_recipe
+from gsvnet_lab.training.run import WeightAverage, read_log
 from gsvnet_model.checkpoint import read_networks, save_model
-from gsvnet_model.classes import CAMVID
-from gsvnet_model.cli import main
-from gsvnet_model.evaluation import evaluate_distances
-from gsvnet_model.keyframe.bisenet import BiSeNet
-from gsvnet_model.metrics import ConfusionMatrix
+from gsvnet_model.images.preprocessing import Normalisation
 from gsvnet_model.model import ModelInfo
-from gsvnet_model.motion import MovingFrame
-from gsvnet_model.preprocessing import Normalisation
-from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.segmenter import VideoSegmenter
-from gsvnet_model.street_drive import StreetDrive
-from gsvnet_model.training import learner
-from gsvnet_model.training.propagation import train_propagation
-from gsvnet_model.training.propagation_clips import ClipBatch, load_clips
-from gsvnet_model.training.propagation_losses import clip_losses
-from gsvnet_model.training.propagation_recipe import PropagationRecipe
-from gsvnet_model.training.recipe import read_parts, read_recipe
-from gsvnet_model.training.run import WeightAverage, read_log
-from gsvnet_model.training.snippets import render_snippets
+from gsvnet_model.networks.keyframe.bisenet import BiSeNet
+from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.outputs.classes import CAMVID
+from gsvnet_model.stream.segmenter import VideoSegmenter
+from street_drive import StreetDrive
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 NORMALISATION = Normalisation.swiftnet()

@@ -8,9 +8,9 @@ import torch
 from published_weights import published_tensors
 from torch import Tensor
 
-from gsvnet_model.keyframe.bisenet import BiSeNet
-from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.published import read_published_keyframe, read_published_propagation
+from gsvnet_lab.released.checkpoints import read_published_keyframe, read_published_propagation
+from gsvnet_model.networks.keyframe.bisenet import BiSeNet
+from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 
 TensorDict = dict[str, Tensor]
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from gsvnet_model.reliability import ReliabilityHistogram
-from gsvnet_model.reliability_plot import plot_reliability
+from gsvnet_lab.evaluation.reliability import ReliabilityHistogram
+from gsvnet_lab.evaluation.reliability_plot import plot_reliability
 
 
 def histogram(*entries: tuple[int, int, int]) -> ReliabilityHistogram:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gsvnet_model.resize import resize_image, resize_labels
+from gsvnet_model.images.resize import resize_image, resize_labels
 
 
 def test_labels_take_the_pixel_under_the_centre() -> None:

@@ -14,7 +14,7 @@ from models import random_model
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gsvnet_model.propagation import PropagationOutput
+from gsvnet_model.networks.propagation import PropagationOutput
 from gsvnet_model.scheduling import (
     SIGNAL_NAMES,
     AdaptivePolicy,
@@ -28,7 +28,7 @@ from gsvnet_model.scheduling import (
     moving_cells,
     observed_disagreement,
 )
-from gsvnet_model.scheduling.stillness import moving_cells_plainly
+from gsvnet_model.stream.static_cells import moving_cells_plainly
 
 MODEL = QualityModel(linear={"residual": 10.0}, root={"changed": 20.0}, cut={"residual": 1.0})
 

@@ -13,28 +13,23 @@ import torch
 from models import TinyKeyframeNetwork, random_model
 from numpy.typing import NDArray
 
-from gsvnet_model import CAMVID, ModelInfo, SegmentationModel
-from gsvnet_model.labels import labels_and_confidence
-from gsvnet_model.preprocessing import Normalisation, grid_image, image_tensor
-from gsvnet_model.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.scheduling import (
-    SIGNAL_NAMES,
-    AdaptivePolicy,
-    FixedPolicy,
-    QualityModel,
-    held,
-    moving_cells,
-)
-from gsvnet_model.scheduling_evaluation.best_schedule import best_ages, foreseen_ages
-from gsvnet_model.scheduling_evaluation.comparison import Comparison, Point, compare
-from gsvnet_model.scheduling_evaluation.fitting import (
+from gsvnet_lab.fitting.quality import (
     cut_signals,
     fit_quality,
     rank_correlation,
     real_pairs,
     summed_signals,
 )
-from gsvnet_model.scheduling_evaluation.learned_baselines import (
+from gsvnet_lab.policy_study.best_schedule import best_ages, foreseen_ages
+from gsvnet_lab.policy_study.comparison import Comparison, Point, compare
+from gsvnet_lab.policy_study.keyframe_age_table import (
+    GIVEN,
+    PairTable,
+    disagreement,
+    pair_table,
+    with_estimates,
+)
+from gsvnet_lab.policy_study.learned_baselines import (
     BASELINES,
     Baseline,
     check_has,
@@ -43,25 +38,30 @@ from gsvnet_model.scheduling_evaluation.learned_baselines import (
     predicted_disagreement,
     save_baselines,
 )
-from gsvnet_model.scheduling_evaluation.pair_table import (
-    GIVEN,
-    PairTable,
-    disagreement,
-    pair_table,
-    with_estimates,
-)
-from gsvnet_model.scheduling_evaluation.report import (
+from gsvnet_lab.policy_study.report import (
     comparison_table,
     plot_comparisons,
     summary_table,
 )
-from gsvnet_model.scheduling_evaluation.schedule import (
+from gsvnet_lab.policy_study.schedule import (
     FrameCosts,
     fixed_schedules,
     miou,
     run_policy,
 )
-from gsvnet_model.scheduling_evaluation.videos import joined, varied_order
+from gsvnet_lab.policy_study.videos import joined, varied_order
+from gsvnet_model import CAMVID, ModelInfo, SegmentationModel
+from gsvnet_model.images.preprocessing import Normalisation, grid_image, image_tensor
+from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.outputs.labels import labels_and_confidence
+from gsvnet_model.scheduling import (
+    SIGNAL_NAMES,
+    AdaptivePolicy,
+    FixedPolicy,
+    QualityModel,
+    held,
+    moving_cells,
+)
 
 COSTS = FrameCosts(60.0, 10.0)
 IMAGE = tuple[NDArray[np.uint8], NDArray[np.uint8]]

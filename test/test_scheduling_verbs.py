@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from gsvnet_lab.cli import fit_quality, main
+from gsvnet_lab.policy_study import videos
 from gsvnet_model import load_model
 from gsvnet_model.checkpoint import default_weights, read_networks, save_model
-from gsvnet_model.classes import ClassTable
-from gsvnet_model.cli import fit_quality, main
-from gsvnet_model.scheduling_evaluation import videos
+from gsvnet_model.outputs.classes import ClassTable
 
 
 @pytest.fixture

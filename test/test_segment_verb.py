@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from models import moving_images
 
+from gsvnet_lab.cli import main
+from gsvnet_lab.data.camvid import read_labels
 from gsvnet_model import VideoSegmenter, load_model
-from gsvnet_model.cli import main
-from gsvnet_model.data.camvid import read_labels
 
 
 def segment(weights: Path, source: Path, output: Path) -> int:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.preprocessing import grid_image
+from gsvnet_model.images.preprocessing import grid_image
 from gsvnet_model.scheduling import AdaptivePolicy, FixedPolicy, QualityModel
 from gsvnet_model.scheduling.quality import Correction
-from gsvnet_model.segmenter import step_together
-from gsvnet_model.stream_state import keyframe_state, propagate_states
+from gsvnet_model.stream.segmenter import step_together
+from gsvnet_model.stream.state import keyframe_state, propagate_states
 
 
 def test_schedule_and_age() -> None:

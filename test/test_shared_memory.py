@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gsvnet_ros.shared_memory import remove_dead_segments, segments
+from gsvnet_ros.startup.shared_memory import remove_dead_segments, segments
 
 NODE = """
 import rclpy

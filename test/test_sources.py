@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gsvnet_model.sources import BUILT_IN, StreetClip, open_source, street_clip
-from gsvnet_model.street_drive import StreetDrive
+from gsvnet_lab.data import street_clip
+from gsvnet_lab.data.images import BUILT_IN, open_images
+from gsvnet_lab.data.street_clip import StreetClip
+from street_drive import StreetDrive
 
 HEIGHT, WIDTH = 64, 96
 
@@ -39,7 +41,7 @@ def write_images(folder: Path, names: list[str]) -> list[NDArray[np.uint8]]:
 def test_folder_counts_numbers_as_numbers(tmp_path: Path) -> None:
     images = write_images(tmp_path / "x", ["frame_9.png", "frame_10.png", "frame_100.png"])
     (tmp_path / "x" / "notes.txt").write_text("no image")
-    source = open_source(str(tmp_path / "x"))
+    source = open_images(str(tmp_path / "x"))
     for image, expected in zip(source.images(), images, strict=True):
         np.testing.assert_array_equal(image, expected)
     assert source.is_recording
@@ -51,25 +53,25 @@ def test_folder_finds_images_and_labels(tmp_path: Path) -> None:
     labels = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
     (tmp_path / "clip" / "labels").mkdir()
     cv2.imwrite(str(tmp_path / "clip" / "labels" / "b.png"), labels)
-    source = open_source(str(tmp_path / "clip"))
+    source = open_images(str(tmp_path / "clip"))
     assert source.labels(0) is None
     np.testing.assert_array_equal(source.labels(1), labels)
 
 
 def test_folder_stops_at_the_number_asked_for(tmp_path: Path) -> None:
     write_images(tmp_path / "x", ["1.png", "2.png", "3.png"])
-    assert len(list(open_source(str(tmp_path / "x"), num_images=2).images())) == 2
+    assert len(list(open_images(str(tmp_path / "x"), num_images=2).images())) == 2
 
 
 def test_folder_repeats(tmp_path: Path) -> None:
     write_images(tmp_path / "x", ["1.png", "2.png"])
-    source = open_source(str(tmp_path / "x"))
+    source = open_images(str(tmp_path / "x"))
     assert len(list(source.images())) == len(list(source.images())) == 2
 
 
 def test_size_is_height_then_width(tmp_path: Path) -> None:
     write_images(tmp_path / "x", ["1.png"])
-    (image,) = open_source(str(tmp_path / "x"), height=30, width=50).images()
+    (image,) = open_images(str(tmp_path / "x"), height=30, width=50).images()
     assert image.shape == (30, 50, 3)
 
 
@@ -79,13 +81,13 @@ def test_video_gives_all_frames_at_its_rate(tmp_path: Path) -> None:
     for shade in range(0, 250, 50):
         writer.write(np.full((HEIGHT, WIDTH, 3), (0, 0, shade), np.uint8))  # BGR: red
     writer.release()
-    source = open_source(str(path))
+    source = open_images(str(path))
     images = list(source.images())
     assert source.rate_hz == pytest.approx(12.5)
     assert len(images) == 5
     assert images[-1][..., 0].mean() == pytest.approx(200, abs=8)
     assert images[-1][..., 2].mean() < 8
-    assert len(list(open_source(str(path), num_images=3).images())) == 3
+    assert len(list(open_images(str(path), num_images=3).images())) == 3
     assert not source.is_recording
 
 
@@ -101,11 +103,11 @@ def test_a_cut_video_is_told(tmp_path: Path) -> None:
     cut.write_bytes(content[: len(content) // 2])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(list(open_source(str(whole)).images())) == 20
-        assert len(list(open_source(str(cut), num_images=5).images())) == 5
-        assert len(list(open_source(str(tmp_path / "guessed.mkv")).images())) < 20
+        assert len(list(open_images(str(whole)).images())) == 20
+        assert len(list(open_images(str(cut), num_images=5).images())) == 5
+        assert len(list(open_images(str(tmp_path / "guessed.mkv")).images())) < 20
     with pytest.warns(UserWarning, match=r"frames could be read, the file announces 20"):
-        count = len(list(open_source(str(cut)).images()))
+        count = len(list(open_images(str(cut)).images()))
     assert 5 < count < 20
 
 
@@ -115,11 +117,11 @@ def test_a_folder_may_be_called_by_a_number(
     (tmp_path / "00").mkdir()
     cv2.imwrite(str(tmp_path / "00" / "000000.png"), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     monkeypatch.chdir(tmp_path)
-    assert len(list(open_source("00").images())) == 1
+    assert len(list(open_images("00").images())) == 1
 
 
 def test_clip_is_exact_and_rendered_once(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = open_source(BUILT_IN, HEIGHT, WIDTH, num_images=3)
+    source = open_images(BUILT_IN, HEIGHT, WIDTH, num_images=3)
     drive = StreetDrive(street_clip.SEED, HEIGHT, WIDTH, 15.0)
     for index, image in enumerate(source.images()):
         frame = drive.frame(index)
@@ -128,7 +130,7 @@ def test_clip_is_exact_and_rendered_once(cache: Path, capsys: pytest.CaptureFixt
     assert index == 2
     assert "rendering" in capsys.readouterr().out
     # A shorter clip, and one played faster, come from the same pictures.
-    again = open_source(BUILT_IN, HEIGHT, WIDTH, rate_hz=30.0, num_images=2)
+    again = open_images(BUILT_IN, HEIGHT, WIDTH, rate_hz=30.0, num_images=2)
     assert len(list(again.images())) == 2
     assert again.rate_hz == 30.0
     assert "rendering" not in capsys.readouterr().out
@@ -149,7 +151,7 @@ def test_clips_are_kept_where_there_is_no_home(
 
     monkeypatch.setattr(Path, "home", no_home)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert len(list(open_source(BUILT_IN, HEIGHT, WIDTH, num_images=1).images())) == 1
+    assert len(list(open_images(BUILT_IN, HEIGHT, WIDTH, num_images=1).images())) == 1
     assert len(list(tmp_path.glob("gsvnet_ros_*/street_clip/*"))) == 1
 
 
@@ -167,8 +169,8 @@ def test_long_clip_turns_back(cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_old_clips_make_room(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(street_clip, "_MAX_CACHE_BYTES", 10)
-    open_source(BUILT_IN, HEIGHT, WIDTH, num_images=1)
-    open_source(BUILT_IN, HEIGHT, WIDTH, num_images=2)
+    open_images(BUILT_IN, HEIGHT, WIDTH, num_images=1)
+    open_images(BUILT_IN, HEIGHT, WIDTH, num_images=2)
     (kept,) = cache.iterdir()
     assert kept.name.endswith("_2")
 
@@ -186,12 +188,12 @@ def test_old_clips_make_room(cache: Path, monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_exception(arguments: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        open_source(**arguments)  # type: ignore[arg-type]
+        open_images(**arguments)  # type: ignore[arg-type]
 
 
 def test_exception_of_files(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="found none"):
-        open_source(str(tmp_path))
+        open_images(str(tmp_path))
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(ValueError, match="OpenCV can decode"):
-        open_source(str(tmp_path / "text.mp4"))
+        open_images(str(tmp_path / "text.mp4"))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from models import random_model
 
+from gsvnet_lab.evaluation.metrics import ConfusionMatrix
+from gsvnet_lab.evaluation.stability import FlickerCount, measure_streams
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.metrics import ConfusionMatrix
-from gsvnet_model.stability import FlickerCount, measure_streams
-from gsvnet_model.street_drive import StreetDrive
+from street_drive import StreetDrive
 
 
 def test_rate_by_hand() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gsvnet_model.classes import CAMVID
-from gsvnet_model.street_drive import RENDERER_VERSION, Frame, StreetDrive, steady, stop_and_go
+from gsvnet_model.outputs.classes import CAMVID
+from street_drive import RENDERER_VERSION, Frame, StreetDrive, steady, stop_and_go
 
 HEIGHT, WIDTH = 180, 240
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gsvnet_model.keyframe.swiftnet import SwiftNet, Upsample
+from gsvnet_model.networks.keyframe.swiftnet import SwiftNet, Upsample
 
 
 def upsampled_columns(columns: int, larger: int) -> torch.Tensor:

@@ -13,27 +13,27 @@ import cv2
 import pytest
 from models import random_model
 
-from gsvnet_model import VideoSegmenter
-from gsvnet_model.checkpoint import read_networks, save_model
-from gsvnet_model.classes import ClassTable
-from gsvnet_model.cli import tradeoff as verb
-from gsvnet_model.data.camvid import LabelledImage
-from gsvnet_model.evaluation import evaluate_distances
-from gsvnet_model.scheduling import FixedPolicy
-from gsvnet_model.street_drive import StreetDrive
-from gsvnet_model.tradeoff import (
-    Contestant,
-    TradeoffPoint,
-    measure_accuracy,
-    measure_throughput,
-)
-from gsvnet_model.tradeoff_curves import (
+from gsvnet_lab.cli import tradeoff as verb
+from gsvnet_lab.data.camvid import LabelledImage
+from gsvnet_lab.evaluation.distances import evaluate_distances
+from gsvnet_lab.tradeoff.curves import (
     accuracy_at,
     lead_at_interval,
     per_frame_curve,
     propagation_curve,
     smallest_lead,
 )
+from gsvnet_lab.tradeoff.measure import (
+    Contestant,
+    TradeoffPoint,
+    measure_accuracy,
+    measure_throughput,
+)
+from gsvnet_model import VideoSegmenter
+from gsvnet_model.checkpoint import read_networks, save_model
+from gsvnet_model.outputs.classes import ClassTable
+from gsvnet_model.scheduling import FixedPolicy
+from street_drive import StreetDrive
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gsvnet_model.classes import CAMVID
-from gsvnet_model.visualization import colorize, draw_legend, mark_keyframe, overlay
+from gsvnet_model.outputs.classes import CAMVID
+from gsvnet_model.outputs.overlay import colorize, draw_legend, mark_keyframe, overlay
 
 PALETTE = CAMVID.palette_array()
 

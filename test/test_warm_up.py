@@ -9,9 +9,9 @@ import sys
 SCRIPT = """
 import numpy as np
 from gsvnet_model import VideoSegmenter, load_model
-from gsvnet_model.propagation.inference_rows import mix_rows, warp_rows
-from gsvnet_model.scheduling.signal_rows import add_signal_rows
-from gsvnet_ros.segmentation_node import _warm_up
+from gsvnet_model.ops.cpu.propagation import mix_rows, warp_rows
+from gsvnet_model.ops.cpu.signals import add_signal_rows
+from gsvnet_ros.node.segmentation_node import _warm_up
 
 loops = (warp_rows, mix_rows, add_signal_rows)
 model = load_model(device="cpu")

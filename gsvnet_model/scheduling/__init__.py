@@ -8,7 +8,7 @@ from gsvnet_model.scheduling.observed import observed_disagreement
 from gsvnet_model.scheduling.policy import KeyframePolicy
 from gsvnet_model.scheduling.quality import FrameQuality, QualityModel
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
-from gsvnet_model.scheduling.stillness import held, moving_cells
+from gsvnet_model.stream.static_cells import held, moving_cells
 
 __all__ = [
     "SIGNAL_NAMES",

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gsvnet_model.device_transfer import download
-from gsvnet_model.propagation import PropagationOutput
-from gsvnet_model.scheduling.signal_rows import add_signal_rows
+from gsvnet_model.hardware.transfer import download
+from gsvnet_model.networks.propagation import PropagationOutput
+from gsvnet_model.ops.cpu.signals import add_signal_rows
 
 SIGNAL_NAMES = (
     "residual",

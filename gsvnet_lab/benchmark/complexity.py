@@ -1,0 +1,104 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Parameters and multiply-adds of both networks, as in the paper's table of costs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from gsvnet_model.model import ModelInfo
+from gsvnet_model.networks.propagation import PropagationNetwork
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """What one network holds and does per frame.
+
+    Attributes:
+        parameters: trained numbers, statistics of batch normalisation not included.
+        multiply_adds: of the convolutions on one frame.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+    @property
+    def megabytes(self) -> float:
+        """The parameters in MB of 1e6 bytes at float32, the paper's unit."""
+        return 4e-6 * self.parameters
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """The cost of both networks on images of one size.
+
+    Attributes:
+        size: (height, width) of the images.
+        keyframe: cost of a keyframe.
+        propagation: cost of a propagated frame.
+        flow: what of that is the flow network's: all that warping alone needs.
+    """
+
+    size: tuple[int, int]
+    keyframe: NetworkCost
+    propagation: NetworkCost
+    flow: NetworkCost
+
+    def multiply_adds(self, interval: int) -> float:
+        """Return the multiply-adds per frame, averaged over a keyframe interval."""
+        between = (interval - 1) * self.propagation.multiply_adds
+        return (self.keyframe.multiply_adds + between) / interval
+
+
+def measure_complexity(
+    keyframe: nn.Module, propagation: PropagationNetwork, info: ModelInfo, size: tuple[int, int]
+) -> Complexity:
+    """Count what both networks cost on images of one size; nothing is computed.
+
+    Convolutions alone are counted, of the networks as trained. The paper's tool also counted
+    bias, normalisation and activations, which adds 0.5 % to SwiftNet and 3 % to the propagation.
+    Parameters are all that the keyframe network holds, heads for training included.
+
+    Args:
+        keyframe: the keyframe network.
+        propagation: the propagation network.
+        info: gives input scale, grid and class count.
+        size: (height, width) of the images.
+
+    Raises:
+        ValueError: if the image is too small for a grid.
+
+    See:
+        Paper Sec. 4 (parameters and GFLOPs of keyframes and other frames).
+    """
+    inputs = _meta(1, 3, *info.input_size(*size))
+    grid = info.grid_size(*size)
+    state, image = _meta(1, info.classes.num_classes, *grid), _meta(1, 3, *grid)
+    return Complexity(
+        size,
+        _cost(keyframe, lambda network: network(inputs)),
+        _cost(propagation, lambda network: network(state, image, image)),
+        _cost(propagation.flow, lambda network: network(image, image)),
+    )
+
+
+def _meta(*shape: int) -> Tensor:
+    return torch.empty(shape, device="meta")
+
+
+@torch.no_grad()
+def _cost(network: nn.Module, run: Callable[[nn.Module], object]) -> NetworkCost:
+    # Tensors without memory: shapes are followed through the network, and that is all.
+    shapes = copy.deepcopy(network).to("meta").eval()
+    with FlopCounterMode(display=False) as counter:
+        run(shapes)
+    # The counter sees two operations in a multiply-add.
+    return NetworkCost(
+        sum(parameter.numel() for parameter in network.parameters()),
+        counter.get_total_flops() // 2,
+    )

@@ -1,0 +1,41 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""`gsvnet balance`: fit how readily each class is seen to labelled stills."""
+
+from __future__ import annotations
+
+import argparse
+
+from gsvnet_lab.cli.options import (
+    add_data_option,
+    add_model_options,
+    add_split_option,
+    chosen_model,
+    chosen_split,
+)
+from gsvnet_lab.fitting.logit_adjustment import fit_class_bias
+from gsvnet_model.checkpoint import store_class_bias
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
+        "balance", help="fit how readily each class is seen, for the highest mIoU"
+    )
+    add_data_option(parser)
+    add_split_option(parser, "train")
+    parser.add_argument(
+        "--store", action="store_true", help="store the class bias in the weights file"
+    )
+    add_model_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    weights, model = chosen_model(options)
+    fit = fit_class_bias(model, chosen_split(options, model.info))
+    print(f"mIoU of the stills: {fit.miou_before:.1f}, with the bias {fit.miou_after:.1f}")
+    for name, value in zip(model.info.classes.names, fit.values, strict=True):
+        print(f"{name:>12} {value:+.2f}")
+    if options.store:
+        command = f"gsvnet balance --split {options.split}"
+        store_class_bias(weights, fit.values, f"{model.info.command}; {command}".lstrip("; "))

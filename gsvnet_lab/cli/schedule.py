@@ -1,0 +1,261 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""`gsvnet schedule`: compare keyframe policies with fixed intervals and the best schedule."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gsvnet_lab.benchmark.timing import CLOCKS, Clock, clock_of
+from gsvnet_lab.cli.options import add_data_option, add_model_options, chosen_model
+from gsvnet_lab.data.camvid import find_camvid
+from gsvnet_lab.fitting.quality import agreement_of, cut_signals
+from gsvnet_lab.policy_study.comparison import Comparison, compare
+from gsvnet_lab.policy_study.keyframe_age_table import PairTable, Video, pair_table
+from gsvnet_lab.policy_study.learned_baselines import (
+    Baseline,
+    PairNetwork,
+    load_baselines,
+    predicted_disagreement,
+)
+from gsvnet_lab.policy_study.report import (
+    comparison_table,
+    plot_comparisons,
+    summary_table,
+)
+from gsvnet_lab.policy_study.schedule import FrameCosts, run_policy
+from gsvnet_lab.policy_study.videos import (
+    EVALUATION_SEED,
+    clip_video,
+    drive_video,
+    joined,
+    unlabelled_video,
+    varied_order,
+)
+from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
+from gsvnet_model.atomic_file import written_whole
+from gsvnet_model.model import SegmentationModel
+from gsvnet_model.outputs.classes import CAMVID
+from gsvnet_model.scheduling import AdaptivePolicy, QualityModel
+from gsvnet_model.stream.segmenter import VideoSegmenter
+
+_DISTANCES = 24
+_DRIVE_FRAMES = 70
+_CUTS = 100
+_TIMED_FRAMES = 12
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser("schedule", help="compare keyframe policies")
+    add_data_option(parser)
+    parser.add_argument("--quality", type=Path, required=True, help="what fit-quality wrote")
+    parser.add_argument(
+        "--baselines", type=Path, metavar="FILE", help="what fit-quality wrote under that name"
+    )
+    parser.add_argument(
+        "--varied", type=int, default=3, help="clips of varied motion (%(default)s)"
+    )
+    parser.add_argument("--drives", type=int, default=10, help="street drives (%(default)s)")
+    parser.add_argument("--video", nargs="*", default=[], help="more videos, judged by agreement")
+    parser.add_argument("--frames", type=int, default=100, help="of each of these (%(default)s)")
+    parser.add_argument("--tables", type=Path, help="folder that keeps what was computed")
+    parser.add_argument(
+        "--clock",
+        choices=CLOCKS,
+        default=CLOCKS[0],
+        help="what frames cost; cpu for a machine that is not quiet",
+    )
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--plot", type=Path, help="file for the plot")
+    add_model_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    weights, model = chosen_model(options)
+    if model.info.classes != CAMVID:
+        raise ValueError(
+            f"{weights}: expected weights of CamVid's classes, which clip and drives are labelled "
+            f"in, got {', '.join(model.info.classes.names)}"
+        )
+    quality = _read_quality(options.quality)
+    learned = _Learned(model, options.baselines, options.tables, sha256(weights)[:12])
+    clip = clip_video(find_camvid(options.data))
+    varied: list[Video] = [
+        [clip[index] for index in varied_order(len(clip), seed)] for seed in range(options.varied)
+    ]
+    drives: list[Video] = [
+        drive_video(EVALUATION_SEED, index, _DRIVE_FRAMES) for index in range(options.drives)
+    ]
+    # The last two become one with a cut.
+    drives = [*drives[:-2], joined([video[: _DRIVE_FRAMES // 2] for video in drives[-2:]])]
+    tables = _Tables(model, options.tables, sha256(weights)[:12])
+    costs = _measured_costs(model, clip, options.clock)
+    groups: dict[str, list[Video]] = {
+        "clip": [clip],
+        "varied motion": varied,
+        "street drives": drives,
+    }
+    comparisons: dict[str, Comparison] = {}
+    pooled: list[PairTable] = []
+    for name, videos in groups.items():
+        own = [tables.of(f"{name} {number}", video) for number, video in enumerate(videos)]
+        exact = [
+            tables.of(f"{name} {number}", video, perfect=True)
+            for number, video in enumerate(videos)
+        ]
+        pooled += own
+        others = learned.of(name, videos)
+        comparisons[name] = compare(own, quality, costs, None, others)
+        comparisons[f"{name}, perfect keyframes"] = compare(own, quality, costs, exact, others)
+    for name in options.video:
+        video = unlabelled_video(name, options.frames)
+        own = [tables.of(Path(name).stem, video)]
+        pooled += own
+        others = learned.of(Path(name).stem, [video])
+        comparisons[f"{Path(name).name} (agreement)"] = compare(own, quality, costs, None, others)
+    correlation, error = agreement_of(quality, pooled)
+    cuts = cut_signals(model, [clip, *drives], _CUTS, seed=1)
+    found = int(quality.is_cut(cuts).sum())
+    longest = _longest_standing(tables, clip, quality, costs)
+    print(f"{comparison_table(comparisons)}\n\n{summary_table(comparisons)}")
+    print(
+        f"\nestimate: rank correlation {correlation:.3f}, mean error {error:.1f} % of the pixels"
+        f"\ncuts noticed in the same frame: {found} of {_CUTS}"
+        f"\nstanding scene: intervals {longest}"
+    )
+    if options.plot:
+        plot_comparisons(comparisons, options.plot)
+    if options.json:
+        write_json(
+            options.json,
+            {
+                "command": f"gsvnet schedule --varied {options.varied} --drives {options.drives}",
+                "weights": weights.name,
+                "sha256": sha256(weights),
+                "quality": dataclasses.asdict(quality),
+                "machine": describe_machine(model.device),
+                "clock": options.clock,
+                "costs": dataclasses.asdict(costs),
+                "rank_correlation": correlation,
+                "mean_error": error,
+                "cuts_noticed": found,
+                "cuts": _CUTS,
+                "standing_intervals": longest,
+                "comparisons": {video: each.figures() for video, each in comparisons.items()},
+            },
+        )
+
+
+def _read_quality(path: Path) -> QualityModel:
+    """Read what `gsvnet fit-quality --json` wrote.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    try:
+        return QualityModel(**json.loads(path.read_text())["quality"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: expected what 'gsvnet fit-quality --json' wrote, got {error!r}"
+        ) from error
+
+
+class _Tables:
+    """Pair tables, computed once where a folder keeps them."""
+
+    def __init__(self, model: SegmentationModel, folder: Path | None, weights: str) -> None:
+        self._model, self._folder, self._weights = model, folder, weights
+
+    def of(self, name: str, video: Video, perfect: bool = False) -> PairTable:
+        """Return the table of a video, under a name of its own."""
+        if self._folder is None:
+            return pair_table(self._model, video, _DISTANCES, perfect)
+        kind = "truth" if perfect else "network"
+        file = f"{name} {_digest(video)} {kind} {self._weights}.npz".replace(" ", "_")
+        path = self._folder / file
+        if not path.exists():
+            pair_table(self._model, video, _DISTANCES, perfect).save(path)
+        return PairTable.load(path)
+
+
+class _Learned:
+    """What the methods of others predict, computed once where a folder keeps it."""
+
+    def __init__(
+        self, model: SegmentationModel, path: Path | None, folder: Path | None, weights: str
+    ) -> None:
+        self._model, self._folder = model, folder
+        self._networks: dict[Baseline, PairNetwork] = {}
+        self._key = weights
+        if path is not None:
+            self._networks = load_baselines(path, model.device)
+            self._key = f"{weights}_{sha256(path)[:12]}"
+
+    def of(self, name: str, videos: Sequence[Video]) -> dict[str, list[NDArray[np.float64]]]:
+        """Return by baseline the (T, D) predictions for videos under a name of their own."""
+        return {
+            baseline: [
+                self._prediction(baseline, network, f"{name} {number}", video)
+                for number, video in enumerate(videos)
+            ]
+            for baseline, network in self._networks.items()
+        }
+
+    def _prediction(
+        self, baseline: Baseline, network: PairNetwork, name: str, video: Video
+    ) -> NDArray[np.float64]:
+        if self._folder is None:
+            return predicted_disagreement(baseline, network, self._model, video, _DISTANCES)
+        file = f"{name} {_digest(video)} {baseline} {self._key}.npy".replace(" ", "_")
+        path = self._folder / file
+        if not path.exists():
+            found = predicted_disagreement(baseline, network, self._model, video, _DISTANCES)
+            with written_whole(path) as partial:
+                np.save(partial, found)
+        return np.asarray(np.load(path), np.float64)
+
+
+def _digest(video: Video) -> str:
+    """Return what tells a video from others of its name."""
+    found = hashlib.sha256()
+    for image, labels in video:
+        found.update(image.tobytes())
+        found.update(b"" if labels is None else labels.tobytes())
+    return found.hexdigest()[:12]
+
+
+def _measured_costs(model: SegmentationModel, clip: Video, clock: Clock) -> FrameCosts:
+    """Return the median cost of both kinds of frames."""
+    now = clock_of(clock)
+    segmenter = VideoSegmenter(model, 2)
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for image, _ in clip[: 2 * _TIMED_FRAMES]:
+        started = now()
+        is_keyframe = segmenter.step(image).is_keyframe
+        times[is_keyframe].append(1e3 * (now() - started))
+    return FrameCosts(float(np.median(times[True])), float(np.median(times[False])))
+
+
+def _longest_standing(
+    tables: _Tables, clip: Video, quality: QualityModel, costs: FrameCosts
+) -> list[int]:
+    """Return the intervals of the default policy on a standing scene with a camera's noise."""
+    rng = np.random.default_rng(0)
+    image, truth = clip[0]
+    video: Video = [
+        (np.clip(image + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8), truth)
+        for _ in range(2 * _DISTANCES)
+    ]
+    policy = AdaptivePolicy(max_interval=_DISTANCES)
+    ages = run_policy(tables.of("standing", video), policy, quality, costs).ages
+    starts = np.flatnonzero(ages == 0)
+    return [int(length) for length in np.diff(starts)]

@@ -1,0 +1,184 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""`gsvnet train keyframe|propagation`: train, or continue where a run was cut."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from gsvnet_lab.cli.options import add_data_option
+from gsvnet_lab.data.camvid import find_camvid
+from gsvnet_lab.training.keyframe import train_keyframe
+from gsvnet_lab.training.keyframe_recipe import KeyframeRecipe
+from gsvnet_lab.training.propagation import train_propagation
+from gsvnet_lab.training.propagation_recipe import PropagationRecipe
+from gsvnet_lab.training.recipe import read_parts
+from gsvnet_lab.training.run import Run
+from gsvnet_model.checkpoint import read_networks, save_model
+from gsvnet_model.hardware.device import AUTO, choose_device
+from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.model import ModelInfo
+from gsvnet_model.networks.keyframe import build_keyframe_network
+from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.outputs.classes import CAMVID
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser("train", help="train a keyframe or propagation network")
+    kinds = parser.add_subparsers(required=True, metavar="keyframe|propagation")
+    keyframe = kinds.add_parser("keyframe", help="train an image network for the keyframes")
+    keyframe.set_defaults(run=_train_keyframe)
+    keyframe.add_argument(
+        "--start",
+        type=Path,
+        help="weights to start from: of this network, whose propagation network is kept, or of one "
+        "with the same encoder (default: from scratch)",
+    )
+    keyframe.add_argument(
+        "--teacher", type=Path, help="weights whose keyframe network the recipe distils"
+    )
+    propagation = kinds.add_parser("propagation", help="train propagation for frozen keyframes")
+    propagation.set_defaults(run=_train_propagation)
+    propagation.add_argument(
+        "--keyframe", type=Path, required=True, help="weights.safetensors of a keyframe run"
+    )
+    propagation.add_argument(
+        "--start",
+        type=Path,
+        help="weights whose propagation network to start from (default: from scratch)",
+    )
+    for kind in (keyframe, propagation):
+        kind.add_argument("--recipe", type=Path, required=True, help="YAML file in recipes/")
+        add_data_option(kind)
+        kind.add_argument("--output", type=Path, required=True, help="folder of the run")
+        kind.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")
+
+
+def _train_keyframe(options: argparse.Namespace) -> None:
+    parts = read_parts(options.recipe, KeyframeRecipe)
+    distils = any(part.distillation > 0 for part in parts)
+    if distils != (options.teacher is not None):
+        raise ValueError(
+            f"{options.recipe}: expected {'a' if distils else 'no'} --teacher, since the recipe "
+            f"{'distils one' if distils else 'distils none'}"
+        )
+    if len({(part.network, part.num_classes) for part in parts}) > 1:
+        raise ValueError(f"{options.recipe}: expected parts of one network and number of classes")
+    device = choose_device(options.device)
+    info = ModelInfo(parts[0].network, CAMVID, Normalisation.swiftnet())
+    _check_classes(options.recipe, parts[0].num_classes, info)
+    # Until its own is trained, the propagation network is one that has learned nothing.
+    propagation = PropagationNetwork(PropagationConfig(parts[0].num_classes))
+    command = f"gsvnet train keyframe --recipe {options.recipe.name}"
+    network, teacher = None, None
+    if options.start is not None:
+        network, trained, earlier = read_networks(options.start)
+        _check_same("normalisation", options.start, earlier, info)
+        command = f"{earlier.command}; {command} --start {options.start.name}"
+        if earlier.keyframe_network == parts[0].network:
+            _check_same("classes", options.start, earlier, info)
+            propagation, info = trained, earlier.unfitted()
+    if options.teacher is not None:
+        teacher, _, teaching = read_networks(options.teacher)
+        for name in ("normalisation", "classes"):
+            _check_same(name, options.teacher, teaching, info)
+        command = f"{command} --teacher {options.teacher.name}"
+    data = find_camvid(options.data)
+    for part, folder in zip(parts, _folders(options.output, len(parts)), strict=True):
+        info = dataclasses.replace(part.described(info), command=command)
+        weights = train_keyframe(
+            part,
+            info,
+            data,
+            folder,
+            device,
+            network,
+            teacher if part.distillation > 0 else None,
+            options.output,
+        )
+        network = learned = build_keyframe_network(part.network, part.num_classes)
+        learned.load_state_dict(weights)
+        _save(folder, folder, learned, propagation, info)
+    if len(parts) > 1:
+        _save(options.output, folder, learned, propagation, info)
+
+
+def _train_propagation(options: argparse.Namespace) -> None:
+    parts = read_parts(options.recipe, PropagationRecipe)
+    if len({part.network for part in parts}) > 1:
+        raise ValueError(f"{options.recipe}: expected parts of one network")
+    keyframe, _, info = read_networks(options.keyframe)
+    info = info.unfitted()
+    _check_classes(options.recipe, parts[0].network.num_classes, info)
+    device = choose_device(options.device)
+    command = f"{info.command}; gsvnet train propagation --recipe {options.recipe.name}"
+    start = None
+    if options.start is not None:
+        _, start, _ = read_networks(options.start)
+        if start.config != parts[0].network:
+            raise ValueError(
+                f"{options.start}: expected a propagation network of {parts[0].network}, as the "
+                f"recipe has it, got {start.config}"
+            )
+        command = f"{command} --start {options.start.name}"
+    data = find_camvid(options.data)
+    for part, folder in zip(parts, _folders(options.output, len(parts)), strict=True):
+        info = dataclasses.replace(part.described(info), command=command)
+        weights = train_propagation(part, keyframe, info, data, folder, device, start)
+        start = learned = PropagationNetwork(part.network)
+        learned.load_state_dict(weights)
+        _save(folder, folder, keyframe, learned, info)
+    if len(parts) > 1:
+        _save(options.output, folder, keyframe, learned, info)
+
+
+def _check_same(name: str, weights: Path, got: ModelInfo, training: ModelInfo) -> None:
+    if getattr(got, name) != getattr(training, name):
+        raise ValueError(
+            f"{weights}: expected {name} {getattr(training, name)}, as in training, got "
+            f"{getattr(got, name)}; give other weights"
+        )
+
+
+def _check_classes(recipe: Path, num_classes: int, info: ModelInfo) -> None:
+    if num_classes != info.classes.num_classes:
+        raise ValueError(
+            f"{recipe}: expected num_classes {info.classes.num_classes} "
+            f"({', '.join(info.classes.names)}), got {num_classes}"
+        )
+
+
+def _folders(output: Path, num_parts: int) -> list[Path]:
+    """Return the folder of every part; an only one has all of the run's."""
+    if num_parts == 1:
+        return [output]
+    return [output / f"part{number}" for number in range(1, num_parts + 1)]
+
+
+def _save(
+    folder: Path,
+    run: Path,
+    keyframe: torch.nn.Module,
+    propagation: PropagationNetwork,
+    info: ModelInfo,
+) -> None:
+    """Write what a run has learned, unless an earlier call has.
+
+    Args:
+        folder: where to.
+        run: folder of the run; the last one of several.
+        keyframe: its keyframe network.
+        propagation: its propagation network.
+        info: what belongs to the weights.
+    """
+    path = folder / "weights.safetensors"
+    if path.exists() and path.stat().st_mtime >= Run.checkpoint_file(run).stat().st_mtime:
+        # What was fitted and stored in them since is not learned again.
+        print(f"weights: {path}, of an earlier call: there was nothing left to learn")
+        return
+    save_model(path, keyframe, propagation, info, torch.float16)
+    print(f"weights: {path}")

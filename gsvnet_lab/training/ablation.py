@@ -1,0 +1,199 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Variants of the propagation network, trained alike and judged alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gsvnet_lab.benchmark.complexity import NetworkCost, measure_complexity
+from gsvnet_lab.data.camvid import open_split
+from gsvnet_lab.evaluation.distances import DistanceEvaluation, evaluate_distances
+from gsvnet_lab.reporting.environment import write_json
+from gsvnet_lab.reporting.model_card import markdown_table
+from gsvnet_lab.training.fingerprint import check_identity
+from gsvnet_lab.training.propagation import propagation_identity, train_propagation
+from gsvnet_lab.training.propagation_recipe import PropagationRecipe
+from gsvnet_model.checkpoint import load_model, save_model
+from gsvnet_model.model import ModelInfo
+from gsvnet_model.networks.propagation import PropagationNetwork
+
+MAX_INTERVAL = 5
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What one row of the table does otherwise than the recipe.
+
+    Attributes:
+        name: of the row, and with dashes of its folder.
+        network: fields of the propagation network.
+        recipe: fields of the recipe.
+    """
+
+    name: str
+    network: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    def changed(self, recipe: PropagationRecipe) -> PropagationRecipe:
+        """Return the recipe of this row."""
+        network = dataclasses.replace(recipe.network, **self.network)
+        return dataclasses.replace(recipe, network=network, **self.recipe)
+
+    @property
+    def folder_name(self) -> str:
+        """The name as a file name."""
+        return self.name.replace(",", "").replace(" ", "-")
+
+
+PUBLISHED = Variant("as published")
+VARIANTS = (
+    PUBLISHED,
+    Variant("no intra features", {"use_intra": False}),
+    Variant("learned kernels", {"learned_kernels": True}),
+    Variant("5x5, 17 kernels", {"kernel_size": 5}),
+    Variant("sigmoid edge", {"edge": "sigmoid"}),
+    Variant("no edge", {"edge": "none"}),
+    Variant("distilled by distance", recipe={"distillation": 1.0}),
+)
+"""The options of the paper's ablations and those where paper and published code differ."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The figures of a row.
+
+    Attributes:
+        name: of the row.
+        parameters: of the propagation network.
+        multiply_adds: of a propagated frame.
+        average_miou: by keyframe interval from 1 on, percent.
+        minimum_miou: likewise, of the last frame before the next keyframe.
+    """
+
+    name: str
+    parameters: int
+    multiply_adds: int
+    average_miou: tuple[float, ...]
+    minimum_miou: tuple[float, ...]
+
+
+def ablate(
+    recipe: PropagationRecipe,
+    keyframe: nn.Module,
+    propagation: PropagationNetwork,
+    info: ModelInfo,
+    data: Path,
+    folder: Path,
+    device: torch.device,
+    variants: Sequence[Variant] = VARIANTS,
+) -> Iterator[Row]:
+    """Train and judge every variant; a call that was cut goes on where it was.
+
+    Args:
+        recipe: of all variants.
+        keyframe: keyframe network of all variants.
+        propagation: a trained propagation network, whose flow network all variants start with.
+        info: of the two networks.
+        data: CamVid folder: stills to train on, clip to judge on.
+        folder: of the runs, one in it for each variant; the clips are shared.
+        device: where to train and judge.
+        variants: which; the published one first if rows without training are wanted.
+
+    Yields:
+        A row for each variant; after the published one those of its flow alone, without
+        propagation network ("warp only"), and of its keyframes ("repeat only").
+    """
+    for variant in variants:
+        run = folder / variant.folder_name
+        rows_file = run / "rows.json"
+        chosen = variant.changed(recipe)
+        identity = propagation_identity(chosen, keyframe, info, data, propagation.flow)
+        if not rows_file.exists():
+            weights = train_propagation(
+                chosen,
+                keyframe,
+                info,
+                data,
+                run,
+                device,
+                propagation.flow,
+                folder,
+            )
+            network = PropagationNetwork(chosen.network)
+            network.load_state_dict(weights)
+            described = chosen.described(info)
+            rows = _judge(variant, keyframe, network, described, data, run, device)
+            found = {"identity": identity, "rows": [dataclasses.asdict(row) for row in rows]}
+            write_json(rows_file, found)
+        content = json.loads(rows_file.read_text())
+        check_identity(run, content.get("identity"), identity)
+        for values in content["rows"]:
+            average, minimum = (
+                tuple(values.pop(name)) for name in ("average_miou", "minimum_miou")
+            )
+            yield Row(**values, average_miou=average, minimum_miou=minimum)
+
+
+def _judge(
+    variant: Variant,
+    keyframe: nn.Module,
+    propagation: PropagationNetwork,
+    info: ModelInfo,
+    data: Path,
+    run: Path,
+    device: torch.device,
+) -> list[Row]:
+    path = run / "weights.safetensors"
+    save_model(path, keyframe, propagation, info, torch.float16)
+    split = open_split(data, "val", info.classes.num_classes)
+    result = evaluate_distances(load_model(path, str(device)), split, MAX_INTERVAL)
+    cost = measure_complexity(keyframe, propagation, info, split[0][1].shape)
+    rows = [_row(variant.name, cost.propagation, result)]
+    if variant == PUBLISHED:
+        warped = dataclasses.replace(result, propagated=result.warped)
+        repeated = dataclasses.replace(result, propagated=result.repeated)
+        rows += [
+            _row("warp only", cost.flow, warped),
+            _row("repeat only", NetworkCost(0, 0), repeated),
+        ]
+    return rows
+
+
+def _row(name: str, cost: NetworkCost, result: DistanceEvaluation) -> Row:
+    intervals = range(1, result.max_interval + 1)
+    return Row(
+        name,
+        cost.parameters,
+        cost.multiply_adds,
+        tuple(result.average_miou(interval) for interval in intervals),
+        tuple(result.minimum_miou(interval) for interval in intervals),
+    )
+
+
+def ablation_table(rows: Sequence[Row]) -> str:
+    """Return the rows as a Markdown table: average and minimum mIoU by keyframe interval."""
+    intervals = range(2, MAX_INTERVAL + 1)
+    header = ("variant", "parameters", "G multiply-adds", *(f"interval {n}" for n in intervals))
+    return markdown_table(
+        header,
+        [
+            (
+                row.name,
+                f"{row.parameters:,}",
+                f"{1e-9 * row.multiply_adds:.3f}",
+                *(
+                    f"{row.average_miou[interval - 1]:.1f} / {row.minimum_miou[interval - 1]:.1f}"
+                    for interval in intervals
+                ),
+            )
+            for row in rows
+        ],
+    )

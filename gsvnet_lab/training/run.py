@@ -1,0 +1,108 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""A training run on disk: its checkpoint, its log and its plot. A run resumes by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gsvnet_lab.training.fingerprint import check_identity
+from gsvnet_model.atomic_file import written_whole
+
+_LOG = "log.jsonl"
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    """Return the lines of a run's log; a resumed run repeats no iteration (the last one wins)."""
+    log = folder / _LOG
+    if not log.exists():
+        return []
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line]
+    return [line for _, line in sorted({line["iteration"]: line for line in lines}.items())]
+
+
+class Run:
+    """The folder of one training run.
+
+    Args:
+        folder: created if missing. Holds checkpoint.pt, log.jsonl and curves.png.
+        identity: of the training; see `identity_of`.
+
+    Attributes:
+        checkpoint: what the run goes on from; None for a new one.
+
+    Raises:
+        ValueError: if the folder holds another training.
+    """
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._identity = identity
+        self._file = self.checkpoint_file(folder)
+        self.checkpoint: dict[str, Any] | None = None
+        if self._file.exists():
+            found = torch.load(self._file, map_location="cpu", weights_only=True)
+            check_identity(folder, found.get("identity"), identity)
+            self.checkpoint = found
+
+    @staticmethod
+    def checkpoint_file(folder: Path) -> Path:
+        """Return the path of the checkpoint of the run in a folder."""
+        return folder / "checkpoint.pt"
+
+    def save(self, checkpoint: Mapping[str, Any]) -> None:
+        """Replace the checkpoint. A cut in the middle leaves the old one intact."""
+        with written_whole(self._file) as partial:
+            torch.save({**checkpoint, "identity": self._identity}, partial)
+
+    def log(self, **values: float) -> None:
+        """Append one line of figures to the log."""
+        with (self.folder / _LOG).open("a") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def plot(self) -> None:
+        """Draw every logged figure over the iterations into curves.png."""
+        from matplotlib.figure import Figure
+
+        lines = read_log(self.folder)
+        names = sorted({name for line in lines for name in line} - {"iteration"})
+        if not names:
+            return
+        figure = Figure(figsize=(7, 2.2 * len(names)), layout="constrained")
+        axes = figure.subplots(len(names), 1, squeeze=False)[:, 0]
+        for axis, name in zip(axes, names, strict=True):
+            points = [(line["iteration"], line[name]) for line in lines if name in line]
+            axis.plot([x for x, _ in points], [y for _, y in points])
+            axis.set_ylabel(name)
+        axes[-1].set_xlabel("iteration")
+        figure.savefig(self.folder / "curves.png", dpi=100)
+
+
+class WeightAverage:
+    """Exponential moving average of a network's weights and buffers.
+
+    Args:
+        network: the network to follow.
+        decay: share of the average kept at each update, after a warm-up.
+    """
+
+    def __init__(self, network: torch.nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.state = {name: value.clone() for name, value in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: torch.nn.Module) -> None:
+        """Move the average towards the network's present weights."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, 1 - decay)
+            else:
+                self.state[name].copy_(value)

@@ -1,8 +1,0 @@
-# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Run the command with `python -m gsvnet_model.cli`."""
-
-import sys
-
-from gsvnet_model.cli import main
-
-sys.exit(main())

@@ -1,0 +1,65 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""The guiding network: which kernel to trust in every cell of the grid."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gsvnet_model.networks.propagation.block import conv_norm_activation
+
+# Keeps the weights finite in cells where the network gives zero for every slot.
+EPSILON = 1e-9
+
+
+class GuideNetwork(nn.Module):
+    """A small encoder-decoder that gives mixing weights.
+
+    See: paper Sec. 3 (guiding network). Weights are ReLU outputs divided by their sum, as in
+    the published implementation, and not a softmax.
+    """
+
+    def __init__(self, in_channels: int, num_slots: int) -> None:
+        super().__init__()
+        self.encoder = nn.ModuleList(
+            (
+                conv_norm_activation(in_channels, 32, nn.ReLU()),
+                conv_norm_activation(32, 64, nn.ReLU(), stride=2),
+                conv_norm_activation(64, 128, nn.ReLU(), stride=2),
+            )
+        )
+        self.decoder = nn.ModuleList(
+            (
+                conv_norm_activation(128, 64, nn.ReLU()),
+                conv_norm_activation(64, 32, nn.ReLU()),
+            )
+        )
+        self.head = conv_norm_activation(32, num_slots, nn.ReLU())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict the mixing weights.
+
+        Args:
+            features: Input (N, in_channels, h, w), float; any grid size.
+
+        Returns:
+            Mixing weights (N, num_slots, h, w): not negative, summing to 1 over the slots, or
+            all 0 in a cell where the network gives zero for every slot. Same dtype as the
+            output of the layers; normalised in float32.
+
+        Convention:
+            maps are upsampled bilinearly, align_corners=True, to the size of the
+            encoder's map of that level. Where both sides divide by 4 this is the published
+            doubling; elsewhere the published network fails.
+        """
+        full = self.encoder[0](features)
+        half = self.encoder[1](full)
+        quarter = self.encoder[2](half)
+        decoded = self.decoder[0](_upsample(quarter, half))
+        decoded = self.decoder[1](_upsample(decoded, full))
+        scores: Tensor = self.head(decoded + full)
+        positive = scores.float()
+        mixing = positive / (positive.sum(dim=1, keepdim=True) + EPSILON)
+        return mixing.to(scores.dtype)
+
+
+def _upsample(values: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(values, like.shape[-2:], mode="bilinear", align_corners=True)

@@ -1,0 +1,57 @@
+# Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
+"""Cells where nothing moves keep their labels.
+
+A propagation step repairs what it thinks it sees, a little everywhere and every time: on a
+standing scene the labels drift away from the keyframe's. A cell whose surroundings look as they
+did needs no repair.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gsvnet_model.ops.cpu.changed_cells import find_moving_cells
+
+_SAME = 0.1
+"""Images that differ by less show the same, standard deviations: five grey levels, several times
+the noise of a camera averaged over a cell, and less than most edges that move."""
+
+
+def moving_cells(current: Tensor, reference: Tensor) -> Tensor:
+    """Return where the image changed, in a cell or one of its eight neighbours.
+
+    Args:
+        current: (N, 3, h, w) normalised grid image, float32, w at least 2.
+        reference: the same of what the state was computed for; not the frame before, so that slow
+            changes add up until they count.
+
+    Returns:
+        (N, 1, h, w) bool.
+    """
+    if current.device.type != "cpu":
+        return moving_cells_plainly(current, reference)
+    batch, _, height, width = current.shape
+    moving = np.empty((batch, height, width), np.bool_)
+    now, before = (
+        image.permute(0, 2, 3, 1).reshape(batch, height, -1).contiguous().numpy()
+        for image in (current, reference)
+    )
+    find_moving_cells(now, before, _SAME, moving)
+    return torch.from_numpy(moving)[:, None]
+
+
+def moving_cells_plainly(current: Tensor, reference: Tensor) -> Tensor:
+    """Return the same map by map, on any device."""
+    difference = current - reference
+    # A camera that adapts its exposure is no motion.
+    difference = difference - difference.mean((2, 3), keepdim=True)
+    largest = difference.abs().amax(1, keepdim=True)
+    return F.max_pool2d(largest, 3, stride=1, padding=1) > _SAME
+
+
+def held(moving: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """Return `new` where something moves and `old` elsewhere, logits or image (N, C, h, w)."""
+    return torch.where(moving, new, old)
