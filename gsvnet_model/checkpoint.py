@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from gsvnet_model.atomic_file import written_whole
+from gsvnet_model.atomic_file import atomic_write
 from gsvnet_model.hardware.device import AUTO, choose_device, choose_precision
 from gsvnet_model.images.preprocessing import Normalisation
 from gsvnet_model.model import ModelInfo, SegmentationModel
@@ -29,6 +29,9 @@ DEFAULT_WEIGHTS = "ddrnet23_slim_camvid.safetensors"
 
 _METADATA_KEY = "gsvnet"
 _FORMAT_VERSION = 1
+
+_STORED_LOGIT_ADJUSTMENT = "class_bias"
+"""Name of `ModelInfo.logit_adjustment` in files; older than the attribute's."""
 
 
 def default_weights() -> Path:
@@ -136,7 +139,7 @@ def store_metrics(path: Path, metrics: Mapping[str, float]) -> None:
     _write(path, tensors, metadata)
 
 
-def store_class_bias(path: Path, bias: Sequence[float], command: str) -> None:
+def store_logit_adjustment(path: Path, bias: Sequence[float], command: str) -> None:
     """Replace the class bias in a checkpoint's metadata; the tensors stay, its metrics go.
 
     Args:
@@ -148,7 +151,7 @@ def store_class_bias(path: Path, bias: Sequence[float], command: str) -> None:
         ValueError: if the file is no checkpoint of this project.
     """
     metadata, tensors = _read(path)
-    metadata["info"]["class_bias"] = list(bias)
+    metadata["info"][_STORED_LOGIT_ADJUSTMENT] = list(bias)
     metadata["info"]["metrics"] = {}  # they were of other labels
     metadata["info"]["command"] = command
     _write(path, tensors, metadata)
@@ -218,7 +221,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     try:
-        with written_whole(path) as partial:
+        with atomic_write(path) as partial:
             save_file(dict(tensors), partial, {_METADATA_KEY: json.dumps(metadata)})
             # safetensors makes the file private; the node may run as somebody else.
             partial.chmod(0o644)
@@ -229,10 +232,12 @@ def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any
 
 
 def _to_metadata(config: PropagationConfig, info: ModelInfo) -> dict[str, Any]:
+    stored = dataclasses.asdict(info)
+    stored[_STORED_LOGIT_ADJUSTMENT] = stored.pop("logit_adjustment")
     return {
         "version": _FORMAT_VERSION,
         "propagation": dataclasses.asdict(config),
-        "info": dataclasses.asdict(info),
+        "info": stored,
     }
 
 
@@ -241,9 +246,9 @@ def _from_metadata(metadata: Mapping[str, Any]) -> tuple[PropagationConfig, Mode
         raise ValueError(f"expected format version {_FORMAT_VERSION}, got {metadata['version']}")
     info = dict(metadata["info"])
     classes, normalisation = info.pop("classes"), info.pop("normalisation")
-    for name in ("temperatures", "class_bias"):
-        if name in info:  # JSON knows lists only
-            info[name] = tuple(info[name])
+    info["logit_adjustment"] = tuple(info.pop(_STORED_LOGIT_ADJUSTMENT, ()))
+    if "temperatures" in info:  # JSON knows lists only
+        info["temperatures"] = tuple(info["temperatures"])
     return PropagationConfig(**metadata["propagation"]), ModelInfo(
         classes=ClassTable(
             tuple(classes["names"]), tuple((r, g, b) for r, g, b in classes["palette"])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsvnet_model.hardware.allocator import keep_freed_memory
+from gsvnet_model.hardware.allocator import tune_malloc
 from gsvnet_model.hardware.device import numbered
 from gsvnet_model.hardware.free_cores import on_free_cores
 from gsvnet_model.images.preprocessing import (
@@ -30,7 +30,7 @@ from gsvnet_model.images.preprocessing import (
     input_size,
     keyframe_image,
 )
-from gsvnet_model.networks.fuse_batch_norm import folded
+from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm
 from gsvnet_model.networks.propagation import PropagationNetwork, PropagationOutput
 from gsvnet_model.networks.propagation.inference import PropagationInference
 from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
@@ -58,8 +58,8 @@ class ModelInfo:
         grid_stride: image pixels per cell of the propagated state (the paper: 8), in images of
             `max_input_pixels` where that is given; see `grid_stride_of`.
         grid_filter: how images come to the grid.
-        class_bias: what is added to the keyframe network's logits, one value per class; none adds
-            nothing. `gsvnet balance` fits it.
+        logit_adjustment: what is added to the keyframe network's logits, one value per class;
+            none adds nothing. `gsvnet adjust-logits` fits it.
         temperatures: what logits are divided by for the confidence, by frames since the keyframe;
             the last one is that of all older frames.
         temperature_slope: by how much the logarithm of the temperature rises with each percent
@@ -78,7 +78,7 @@ class ModelInfo:
     input_stride: int = 1
     grid_stride: int = 8
     grid_filter: GridFilter = "area"
-    class_bias: tuple[float, ...] = ()
+    logit_adjustment: tuple[float, ...] = ()
     temperatures: tuple[float, ...] = (1.0,)
     temperature_slope: float = 0.0
     quality: QualityModel = field(default_factory=QualityModel)
@@ -95,10 +95,10 @@ class ModelInfo:
         if self.input_stride < 1:
             raise ValueError(f"expected an input stride of at least 1, got {self.input_stride}")
         check_grid(self.grid_stride, self.grid_filter)
-        if len(self.class_bias) not in (0, self.classes.num_classes):
+        if len(self.logit_adjustment) not in (0, self.classes.num_classes):
             raise ValueError(
                 f"expected a class bias of {self.classes.num_classes} values or none, "
-                f"got {len(self.class_bias)}"
+                f"got {len(self.logit_adjustment)}"
             )
         if not self.temperatures or not all(value > 0 for value in self.temperatures):
             raise ValueError(f"expected temperatures above 0, got {self.temperatures}")
@@ -118,7 +118,7 @@ class ModelInfo:
 
     def bias_tensor(self, device: torch.device) -> Tensor:
         """Return the class bias, or zeros, as (1, K, 1, 1) float32."""
-        bias = self.class_bias or (0.0,) * self.classes.num_classes
+        bias = self.logit_adjustment or (0.0,) * self.classes.num_classes
         return torch.tensor(bias, device=device).view(1, -1, 1, 1)
 
     def grid_size(self, height: int, width: int) -> tuple[int, int]:
@@ -217,8 +217,8 @@ class SegmentationModel:
         self.device = numbered(device or torch.device("cpu"))
         self.precision = precision
         if self.device.type == "cpu":
-            keep_freed_memory()
-        self.keyframe = folded(keyframe).to(self.device, precision)
+            tune_malloc()
+        self.keyframe = fuse_batch_norm(keyframe).to(self.device, precision)
         self.keyframe.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.propagation = copy.deepcopy(propagation).to(self.device)
         self.propagation.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -256,8 +256,8 @@ class SegmentationModel:
             ValueError: if it is too small for a grid of 2 x 2 cells.
         """
         stride = self.info.grid_stride_of(image.shape[0], image.shape[1])
-        grey = grid_image(image, stride, self.info.grid_filter)
-        return GridImage(grey, self.info.normalisation.apply(image_tensor(grey, self.device)))
+        pixels = grid_image(image, stride, self.info.grid_filter)
+        return GridImage(pixels, self.info.normalisation.apply(image_tensor(pixels, self.device)))
 
     @torch.inference_mode()
     def to_grid(self, logits: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gsvnet_lab.training import ablation
-from gsvnet_lab.training.ablation import PUBLISHED, VARIANTS, Row, ablate, ablation_table
+from gsvnet_lab.training.ablation import RELEASED, VARIANTS, Row, ablate, ablation_table
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
 from gsvnet_lab.training.recipe import read_recipe
 from gsvnet_model.checkpoint import read_networks
@@ -35,7 +35,7 @@ def test_rows_are_trained_once_and_say_what_they_cost(
     def rows() -> list[Row]:
         device = torch.device("cpu")
         arguments = (TINY, keyframe, propagation, info, training_folder, tmp_path, device)
-        return list(ablate(*arguments, (PUBLISHED, VARIANTS[3])))
+        return list(ablate(*arguments, (RELEASED, VARIANTS[3])))
 
     first = rows()
     assert [row.name for row in first] == [
@@ -58,7 +58,7 @@ def test_rows_are_trained_once_and_say_what_they_cost(
     other = dataclasses.replace(TINY, seed=TINY.seed + 1)
     arguments = (other, keyframe, propagation, info, training_folder, tmp_path)
     with pytest.raises(ValueError, match="holds a training of another recipe"):
-        next(ablate(*arguments, torch.device("cpu"), (PUBLISHED,)))
+        next(ablate(*arguments, torch.device("cpu"), (RELEASED,)))
     lines = ablation_table(first).splitlines()
     assert len(lines) == 2 + len(first)
     assert "391,871" in lines[2]

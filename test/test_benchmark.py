@@ -19,13 +19,13 @@ from torch import nn
 
 from gsvnet_lab.benchmark import memory, runtimes
 from gsvnet_lab.benchmark.device_resident import DeviceStream, time_device_resident
-from gsvnet_lab.benchmark.released_arrangement import PublishedArrangement
+from gsvnet_lab.benchmark.released_arrangement import ReleasedArrangement
 from gsvnet_lab.benchmark.report import WorkloadFigures, report
 from gsvnet_lab.benchmark.timing import FrameFigures, boundary_share
 from gsvnet_lab.benchmark.workload import Workload
 from gsvnet_lab.cli import benchmark, main
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.checkpoint import read_networks, save_model, store_class_bias
+from gsvnet_model.checkpoint import read_networks, save_model, store_logit_adjustment
 from gsvnet_model.images.preprocessing import GridFilter, grid_image, image_on_grid, image_tensor
 
 
@@ -39,21 +39,21 @@ def images(count: int, height: int = 96, width: int = 128) -> list[NDArray[np.ui
 def test_the_baseline_labels_as_the_stream_does() -> None:
     """Same weights, same arithmetic: what differs is how it is arranged."""
     model = random_model(grid_filter="bilinear")
-    published = PublishedArrangement(model.keyframe, model.propagation, model.info, model.device)
+    released = ReleasedArrangement(model.keyframe, model.propagation, model.info, model.device)
     stream = VideoSegmenter(model, 3)
     frames = images(3)
-    keyframe_labels, _ = published.step(frames[0])
-    published.reset()
+    keyframe_labels, _ = released.step(frames[0])
+    released.reset()
     for index, image in enumerate(frames):
-        labels, confidence = published.step(image)
+        labels, confidence = released.step(image)
         step = stream.step(image)
         assert labels.dtype == confidence.dtype == np.uint8
-        if index:  # keyframes are published from the grid there
+        if index:  # keyframes are released from the grid there
             assert (labels == step.labels).mean() > 0.99
             close = np.abs(confidence.astype(int) - step.confidence) < 24
             assert close.mean() > 0.95
-    published.reset()
-    assert np.array_equal(published.step(frames[0])[0], keyframe_labels)
+    released.reset()
+    assert np.array_equal(released.step(frames[0])[0], keyframe_labels)
 
 
 @pytest.mark.parametrize("bias", [(), tuple(float(index) for index in range(11))], ids=len)
@@ -63,7 +63,7 @@ def test_more_classes_keep_the_label_map(
     image = images(1)[0]
     weights = tmp_path / "weights.safetensors"
     shutil.copy(weights_path, weights)
-    store_class_bias(weights, bias, "")
+    store_logit_adjustment(weights, bias, "")
 
     def logits(num_classes: int) -> torch.Tensor:
         workload = Workload((96, 128), num_classes, 1.0, weights, "cpu", "float32")
@@ -161,8 +161,8 @@ def test_command(
     assert set(result["timing"]["frames"]) == {
         "keyframe",
         "propagated",
-        "published keyframe",
-        "published propagated",
+        "released keyframe",
+        "released propagated",
     }
     assert result["timing"]["frames"]["propagated"]["samples"] == 2
     assert set(result["timing"]["stage_ms"]["keyframe"]) == {"prepare", "network", "labels"}

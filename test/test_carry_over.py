@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from gsvnet_model import VideoSegmenter
 from gsvnet_model.images.preprocessing import image_tensor
-from gsvnet_model.scheduling import AdaptivePolicy, QualityModel, moving_cells
+from gsvnet_model.scheduling import AdaptivePolicy, QualityModel, changed_cells
 from gsvnet_model.stream.carry_over import mixed_in, moved_on
 from gsvnet_model.stream.state import advanced, keyframe_state, propagate_states, publish
 
@@ -78,7 +78,7 @@ def test_a_due_keyframe_is_the_network_s_and_the_flow_s() -> None:
     for index in (1, 2):
         (propagated,) = propagate_states(model, [state], [on_grid[index]])
         seen = model.propagate(state.logits, on_grid[index].normalised, state.reference).flow
-        moving = moving_cells(on_grid[index].normalised, state.reference)
+        moving = changed_cells(on_grid[index].normalised, state.reference)
         flow = torch.where(moving, seen, 0)
         assert torch.equal(propagated.flow, flow) and flow.any()
         state = advanced(state, propagated, on_grid[index])

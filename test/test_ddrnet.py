@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gsvnet_model.networks.fuse_batch_norm import folded
+from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm
 from gsvnet_model.networks.keyframe.dappm import DeepAggregationPyramidPooling
 from gsvnet_model.networks.keyframe.ddrnet import DDRNet
 
@@ -81,7 +81,7 @@ def test_auxiliary_head_is_not_run_for_the_logits() -> None:
 def test_folded_network_gives_the_same_logits() -> None:
     torch.manual_seed(0)
     network = with_used_norms(DDRNet(11))
-    fast = folded(network)
+    fast = fuse_batch_norm(network)
     image = torch.randn(1, 3, 96, 128)
     with torch.inference_mode():
         expected = network(image)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsvnet_model.networks.fuse_batch_norm import folded
+from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm
 from gsvnet_model.networks.keyframe import build_keyframe_network
-from gsvnet_model.networks.prepacked_convolution import can_pack, packed
+from gsvnet_model.networks.prepacked_convolution import can_prepack, prepack_convolutions
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.networks.propagation.inference import PropagationInference
 from gsvnet_model.networks.propagation.upsampled_convolution import UpsampledConvolution
@@ -186,7 +186,7 @@ def test_folding_leaves_no_batch_norm_and_the_original_as_it_was() -> None:
     slow = network()
     images = inputs(1, 16, 24)[1:]
     before = slow.flow(*images)
-    fast = folded(slow.flow)
+    fast = fuse_batch_norm(slow.flow)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
     torch.testing.assert_close(fast(*images), before, rtol=0, atol=1e-5)
     assert torch.equal(slow.flow(*images), before)
@@ -206,10 +206,10 @@ def test_packed_convolutions_give_the_same(precision: torch.dtype) -> None:
         nn.ReLU(),
     )
     plain.requires_grad_(False).to(precision).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network = packed(copy.deepcopy(plain))
+    network = prepack_convolutions(copy.deepcopy(plain))
     kinds = [type(module).__name__ for module in network.modules()]
-    if can_pack(first):
-        assert kinds.count("PackedConvolution") == 3
+    if can_prepack(first):
+        assert kinds.count("PrepackedConvolution") == 3
         assert kinds.count("ReLU") == 2  # before a convolution, and after one that is not packed
     for size in ((16, 24), (13, 9)):
         image = torch.randn(2, 3, *size).to(precision, memory_format=torch.channels_last)
@@ -222,7 +222,7 @@ def test_folded_keyframe_networks_give_the_same_logits(name: str) -> None:
     torch.manual_seed(3)
     slow = build_keyframe_network(name, CLASSES).eval().requires_grad_(False)
     normalise_somehow(slow)
-    fast = folded(slow)
+    fast = fuse_batch_norm(slow)
     count = [
         sum(isinstance(module, nn.BatchNorm2d) for module in made.modules())
         for made in (slow, fast)
@@ -246,7 +246,7 @@ def test_an_identity_of_the_networks_own_is_left_alone() -> None:
     torch.manual_seed(5)
     network, x = Residual().eval(), torch.randn(1, 3, 4, 4)
     expected = network(x.clone())
-    assert torch.equal(folded(network)(x.clone()), expected)
+    assert torch.equal(fuse_batch_norm(network)(x.clone()), expected)
 
 
 def test_a_normalisation_before_its_convolution_is_not_folded() -> None:
@@ -262,7 +262,7 @@ def test_a_normalisation_before_its_convolution_is_not_folded() -> None:
     slow = PreActivation().eval().requires_grad_(False)
     normalise_somehow(slow)
     x = torch.randn(1, 4, 5, 6)
-    assert torch.equal(folded(slow)(x), slow(x))
+    assert torch.equal(fuse_batch_norm(slow)(x), slow(x))
 
 
 def test_shapes_that_do_not_fit_are_named() -> None:

@@ -23,10 +23,10 @@ from gsvnet_lab.training import trainer as learner
 from gsvnet_lab.training.keyframe import train_keyframe
 from gsvnet_lab.training.keyframe_losses import keyframe_loss, soft_jaccard_loss
 from gsvnet_lab.training.keyframe_recipe import KeyframeRecipe, Phase
-from gsvnet_lab.training.pretrained import take_over
+from gsvnet_lab.training.pretrained import load_pretrained
 from gsvnet_lab.training.recipe import read_parts, read_recipe
 from gsvnet_lab.training.run import WeightAverage, read_log
-from gsvnet_model.checkpoint import read_networks, save_model, store_class_bias
+from gsvnet_model.checkpoint import read_networks, save_model, store_logit_adjustment
 from gsvnet_model.images.preprocessing import Normalisation
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
@@ -169,11 +169,11 @@ def test_parts_follow_one_another(
     assert info.command == "gsvnet train keyframe --recipe recipe.yaml"
     # Nothing is left to learn, so what was fitted since stays.
     bias = tuple(np.linspace(-1, 1, 11).tolist())
-    store_class_bias(tmp_path / "run" / "weights.safetensors", bias, "balanced")
+    store_logit_adjustment(tmp_path / "run" / "weights.safetensors", bias, "balanced")
     assert train("{iterations: 2}, {iterations: 3, seed: 2}") == 0
     assert "nothing left to learn" in capsys.readouterr().out
     _, _, again = read_networks(tmp_path / "run" / "weights.safetensors")
-    assert (again.class_bias, again.command) == (bias, "balanced")
+    assert (again.logit_adjustment, again.command) == (bias, "balanced")
     # The same by hand.
     network = None
     for number, part in enumerate(read_parts(recipe_file, KeyframeRecipe), 1):
@@ -197,13 +197,13 @@ def test_parts_follow_one_another(
 def test_another_network_gives_its_encoder_and_nothing_else() -> None:
     swiftnet, bisenet = SwiftNet(11), BiSeNet(11)
     fresh = {name: value.clone() for name, value in bisenet.state_dict().items()}
-    take_over(bisenet, swiftnet)
+    load_pretrained(bisenet, swiftnet)
     encoder = swiftnet.encoder.state_dict()
     for name, value in bisenet.state_dict().items():
         inner = name.removeprefix("context.")
         assert torch.equal(value, encoder[inner] if inner != name else fresh[name]), name
     with pytest.raises(ValueError, match=r"expected weights of DDRNet .* got SwiftNet"):
-        take_over(DDRNet(11), swiftnet)
+        load_pretrained(DDRNet(11), swiftnet)
 
 
 def test_views_keep_labels_on_their_pixels() -> None:

@@ -10,7 +10,7 @@ import pytest
 from sensor_msgs.msg import Image
 
 from gsvnet_ros.health.frame_counts import FrameCounts, SequenceWatch
-from gsvnet_ros.node.continuity import FrameOrigin, find_jump
+from gsvnet_ros.node.continuity import FrameOrigin, find_discontinuity
 from gsvnet_ros.node.frame_queue import FrameQueue, ReceivedFrame
 
 SECOND_NS = 10**9
@@ -196,7 +196,7 @@ def test_close_wakes_the_taker_and_counts_what_waited() -> None:
 )
 def test_jumps_are_told_apart(changes: dict[str, object], jump: str) -> None:
     current = FrameOrigin(**{**vars(ORIGIN), **changes})
-    assert find_jump(ORIGIN, current, max_gap_s=1.0) == jump
+    assert find_discontinuity(ORIGIN, current, max_gap_s=1.0) == jump
 
 
 @pytest.mark.parametrize(
@@ -207,10 +207,10 @@ def test_numbers_of_an_unknown_publisher_say_nothing(before_ns: int, jump: str) 
     for sequence in (6, 8):
         changes = {**EARLIER, "sequence": sequence, "before_ns": before_ns}
         current = FrameOrigin(**{**vars(previous), **changes})
-        assert find_jump(previous, current, max_gap_s=1.0) == jump
+        assert find_discontinuity(previous, current, max_gap_s=1.0) == jump
 
 
 def test_first_frame_is_no_jump_and_gaps_can_be_allowed() -> None:
-    assert find_jump(None, ORIGIN, max_gap_s=1.0) == ""
+    assert find_discontinuity(None, ORIGIN, max_gap_s=1.0) == ""
     late = FrameOrigin(**{**vars(ORIGIN), "stamp_ns": 10**15})
-    assert find_jump(ORIGIN, late, max_gap_s=0.0) == ""
+    assert find_discontinuity(ORIGIN, late, max_gap_s=0.0) == ""

@@ -8,7 +8,7 @@ import torch
 from models import random_model
 
 from gsvnet_ros.health.diagnostics import node_status
-from gsvnet_ros.health.episode import Episode
+from gsvnet_ros.health.episode import Debounce
 from gsvnet_ros.health.frame_counts import CountsSnapshot
 from gsvnet_ros.health.stream_health import HealthLimits, HealthReport, StreamHealth
 
@@ -179,7 +179,7 @@ def test_late_frames_stay_late_while_none_is_served() -> None:
 
 
 def test_an_episode_begins_and_ends_once() -> None:
-    episode = Episode(begins_after=3, ends_after=2)
+    episode = Debounce(begins_after=3, ends_after=2)
     looks = (1, 1, 0, 1, 1, 1, 1, 0, 1, 0, 0, 0)
     changes = [episode.changes(bool(look)) for look in looks]
     assert [index for index, change in enumerate(changes) if change] == [5, 10]

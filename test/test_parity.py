@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from published_weights import expected_outputs, published_tensors
+from released_weights import expected_outputs, published_tensors
 from torch import Tensor
 from torch.nn import functional as F
 
-from gsvnet_lab.released.checkpoints import read_published_keyframe, read_published_propagation
+from gsvnet_lab.released.checkpoints import read_released_keyframe, read_released_propagation
 from gsvnet_model.networks.keyframe.bisenet import BiSeNet
 from gsvnet_model.networks.keyframe.swiftnet import SwiftNet
 from gsvnet_model.networks.propagation import (
@@ -46,7 +46,7 @@ def published_step(
     path = tmp_path_factory.mktemp("published") / "gsvnet.pth"
     gsv = {f"grm.{name}": value for name, value in published_tensors("gsv").items()}
     torch.save({"state_dict": gsv, "state_dict_of": published_tensors("flow_light")}, path)
-    config, state_dict = read_published_propagation(path)
+    config, state_dict = read_released_propagation(path)
     network = PropagationNetwork(config).eval()
     network.load_state_dict(state_dict)
     # The published networks take BGR images; ours take RGB.
@@ -65,7 +65,7 @@ def test_keyframe_logits(
     tmp_path: Path,
 ) -> None:
     torch.save(published_tensors(name), tmp_path / "keyframe.pt")
-    checkpoint = read_published_keyframe(tmp_path / "keyframe.pt")
+    checkpoint = read_released_keyframe(tmp_path / "keyframe.pt")
     network = network_class(checkpoint.num_classes).eval()
     network.load_state_dict(checkpoint.state_dict)
     with torch.inference_mode():

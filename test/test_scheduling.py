@@ -23,12 +23,12 @@ from gsvnet_model.scheduling import (
     FrameQuality,
     KeyframePolicy,
     QualityModel,
+    changed_cells,
     frame_signals,
-    held,
-    moving_cells,
     observed_disagreement,
+    where_moving,
 )
-from gsvnet_model.stream.static_cells import moving_cells_plainly
+from gsvnet_model.stream.static_cells import changed_cells_reference
 
 MODEL = QualityModel(linear={"residual": 10.0}, root={"changed": 20.0}, cut={"residual": 1.0})
 
@@ -100,7 +100,7 @@ def test_a_change_moves_its_neighbours_and_nothing_else() -> None:
     image = torch.randn(1, 3, 6, 8)
     changed = image.clone()
     changed[0, 1, 2, 3] += 0.5
-    moving = moving_cells(changed, image)
+    moving = changed_cells(changed, image)
     assert moving.sum() == 9 and moving[0, 0, 1:4, 2:5].all()
 
 
@@ -111,24 +111,24 @@ def test_compiled_stillness_is_the_plain_one(size: tuple[int, int]) -> None:
     for layout in (torch.contiguous_format, torch.channels_last):
         changed = image + 0.3 * (torch.rand(3, 1, *size) < 0.1) + torch.rand(3, 3, 1, 1)
         changed = changed.contiguous(memory_format=layout)
-        assert torch.equal(moving_cells(changed, image), moving_cells_plainly(changed, image))
+        assert torch.equal(changed_cells(changed, image), changed_cells_reference(changed, image))
 
 
 def test_exposure_and_noise_are_no_motion_but_slow_changes_add_up() -> None:
     image = torch.randn(1, 3, 6, 8)
     noise = 0.02 * torch.rand(1, 3, 6, 8)
-    assert not moving_cells(image + noise + 0.4, image).any()
+    assert not changed_cells(image + noise + 0.4, image).any()
     slow = image.clone()
     slow[0, :, 3, 3] += 0.06
-    assert not moving_cells(slow, image).any()
+    assert not changed_cells(slow, image).any()
     slow[0, :, 3, 3] += 0.06
-    assert moving_cells(slow, image).any()
+    assert changed_cells(slow, image).any()
 
 
 def test_held_keeps_what_stands() -> None:
     moving = torch.tensor([[[[True, False]]]])
     new, old = torch.ones(1, 2, 1, 2), torch.zeros(1, 2, 1, 2)
-    assert held(moving, new, old).tolist() == [[[[1, 0]], [[1, 0]]]]
+    assert where_moving(moving, new, old).tolist() == [[[[1, 0]], [[1, 0]]]]
 
 
 def test_quality_adds_up_and_a_standing_scene_adds_only_to_the_shortfall() -> None:

@@ -24,9 +24,9 @@ from gsvnet_lab.policy_study.best_schedule import best_ages, foreseen_ages
 from gsvnet_lab.policy_study.comparison import Comparison, Point, compare
 from gsvnet_lab.policy_study.keyframe_age_table import (
     GIVEN,
-    PairTable,
+    KeyframeAgeTable,
     disagreement,
-    pair_table,
+    keyframe_age_table,
     with_estimates,
 )
 from gsvnet_lab.policy_study.learned_baselines import (
@@ -59,8 +59,8 @@ from gsvnet_model.scheduling import (
     AdaptivePolicy,
     FixedPolicy,
     QualityModel,
-    held,
-    moving_cells,
+    changed_cells,
+    where_moving,
 )
 
 COSTS = FrameCosts(60.0, 10.0)
@@ -77,7 +77,7 @@ def video(num_frames: int, seed: int = 0) -> list[IMAGE]:
     ]
 
 
-def made_table(num_frames: int = 40, distances: int = 12, seed: int = 0) -> PairTable:
+def made_table(num_frames: int = 40, distances: int = 12, seed: int = 0) -> KeyframeAgeTable:
     """A table of three classes whose disagreement grows with a signal."""
     rng = np.random.default_rng(seed)
     speed = np.repeat(rng.choice([0.0, 0.05, 0.3], num_frames // 5 + 1), 5)[:num_frames]
@@ -93,13 +93,13 @@ def made_table(num_frames: int = 40, distances: int = 12, seed: int = 0) -> Pair
         counts[frame, distance] = np.diag([1000 - wrong] * 3) + wrong // 2 * (
             1 - np.eye(3, dtype=int)
         )
-    return PairTable(counts, counts, signals)
+    return KeyframeAgeTable(counts, counts, signals)
 
 
 def test_pairs_are_what_a_stream_computes() -> None:
     model, frames = random_model(), video(5)
     frames.insert(2, frames[1])  # a stop
-    table = pair_table(model, frames, 4)
+    table = keyframe_age_table(model, frames, 4)
     height, width = frames[0][1].shape
     grid = model.info.grid_size(height, width)
 
@@ -112,11 +112,11 @@ def test_pairs_are_what_a_stream_computes() -> None:
     state, reference = model.to_grid(published, grid), small(1)
     for frame in range(1, 5):
         if frame > 1:
-            moving = moving_cells(small(frame), reference)
+            moving = changed_cells(small(frame), reference)
             if moving.any():
                 output = model.propagate(state, small(frame), reference)
-                state = held(moving, output.logits, state)
-                reference = held(moving, small(frame), reference)
+                state = where_moving(moving, output.logits, state)
+                reference = where_moving(moving, small(frame), reference)
                 labels, _ = labels_and_confidence(state[0], height, width)
         key = labels_and_confidence(
             model.segment(image_tensor(frames[frame][0], model.device))[0], height, width
@@ -134,24 +134,26 @@ def test_pairs_are_what_a_stream_computes() -> None:
 
 def test_perfect_keyframes_are_the_truth() -> None:
     frames = video(2)
-    table = pair_table(random_model(), frames, 1, perfect_keyframes=True)
+    table = keyframe_age_table(random_model(), frames, 1, perfect_keyframes=True)
     assert np.trace(table.truth[0, 0]) > 0.75 * frames[0][1].size
     # Cells lie where the grid has them: edges halfway between two are found.
     stripes = np.repeat(np.arange(8, dtype=np.uint8), 12)[None].repeat(64, 0)
     striped = [(np.dstack([stripes] * 3), stripes)]
-    table = pair_table(random_model(grid_filter="centred"), striped, 1, perfect_keyframes=True)
+    table = keyframe_age_table(
+        random_model(grid_filter="centred"), striped, 1, perfect_keyframes=True
+    )
     assert np.trace(table.truth[0, 0]) == stripes.size
     with pytest.raises(ValueError, match="labels"):
-        pair_table(random_model(), [(frames[0][0], None)], 1, perfect_keyframes=True)
+        keyframe_age_table(random_model(), [(frames[0][0], None)], 1, perfect_keyframes=True)
 
 
 def test_a_table_needs_frames_of_one_size() -> None:
     frames = video(2)
     with pytest.raises(ValueError, match="at least one frame"):
-        pair_table(random_model(), [], 3)
+        keyframe_age_table(random_model(), [], 3)
     frames[1] = (frames[1][0][:48], frames[1][1][:48])
     with pytest.raises(ValueError, match="expected frames of"):
-        pair_table(random_model(), frames, 3)
+        keyframe_age_table(random_model(), frames, 3)
 
 
 def test_dynamic_programming_finds_the_best_of_all_schedules() -> None:
@@ -223,7 +225,7 @@ def test_rank_correlation_shares_ranks_between_ties() -> None:
 def test_cut_signals_come_from_two_scenes() -> None:
     model = random_model()
     cuts = cut_signals(model, [video(2, seed) for seed in range(3)], 6)
-    steps = pair_table(model, video(4), 2).signals[1:, 1]
+    steps = keyframe_age_table(model, video(4), 2).signals[1:, 1]
     column = SIGNAL_NAMES.index("difference")
     assert cuts.shape == (6, len(SIGNAL_NAMES))
     assert cuts[:, column].min() > steps[:, column].max() > 0
@@ -256,7 +258,7 @@ def panning(num_frames: int, speed: int, seed: int) -> list[IMAGE]:
 def test_a_baseline_learns_how_far_labels_have_come(baseline: Baseline, tmp_path: Path) -> None:
     model = random_model()
     videos = [panning(10, speed, seed=1) for speed in (0, 1, 3, 7)]
-    tables = [pair_table(model, each, 5) for each in videos]
+    tables = [keyframe_age_table(model, each, 5) for each in videos]
     network = fit_baseline(baseline, model, videos, tables, num_pairs=200, iterations=100)
     save_baselines(tmp_path / "baselines.safetensors", {baseline: network})
     (loaded,) = load_baselines(tmp_path / "baselines.safetensors", model.device).values()
@@ -345,9 +347,9 @@ def test_joined_videos_follow_each_other() -> None:
 
 def test_a_kept_table_of_other_signals_is_refused(tmp_path: Path) -> None:
     counts = np.zeros((2, 1, 3, 3), np.int32)
-    table = PairTable(counts, counts, np.ones((2, 1, len(SIGNAL_NAMES)), np.float32))
+    table = KeyframeAgeTable(counts, counts, np.ones((2, 1, len(SIGNAL_NAMES)), np.float32))
     table.save(tmp_path / "kept.npz")
-    assert np.array_equal(PairTable.load(tmp_path / "kept.npz").signals, table.signals)
-    PairTable(counts, counts, np.ones((2, 1, 16), np.float32)).save(tmp_path / "old.npz")
+    assert np.array_equal(KeyframeAgeTable.load(tmp_path / "kept.npz").signals, table.signals)
+    KeyframeAgeTable(counts, counts, np.ones((2, 1, 16), np.float32)).save(tmp_path / "old.npz")
     with pytest.raises(ValueError, match=r"expected 9 signals, got 16.*delete it"):
-        PairTable.load(tmp_path / "old.npz")
+        KeyframeAgeTable.load(tmp_path / "old.npz")

@@ -21,7 +21,7 @@ from gsvnet_model.images.preprocessing import image_on_grid, image_tensor
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
 from gsvnet_model.outputs.labels import labels_on_device
-from gsvnet_model.scheduling import held, moving_cells
+from gsvnet_model.scheduling import changed_cells, where_moving
 
 _Frame: TypeAlias = Callable[..., tuple[Tensor, ...]]
 """From the image, and the state and the image on the grid before it, to labels and the same."""
@@ -111,9 +111,9 @@ def _propagated(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the same, from the state and the image on the grid of the frame before."""
     current = _on_grid(model, image)
-    moving = moving_cells(current, reference)
-    new = held(moving, model.plain_propagate(state, current, reference).logits, state)
-    return _labelled(new, image, temperature), new, held(moving, current, reference)
+    moving = changed_cells(current, reference)
+    new = where_moving(moving, model.plain_propagate(state, current, reference).logits, state)
+    return _labelled(new, image, temperature), new, where_moving(moving, current, reference)
 
 
 def _on_grid(model: SegmentationModel, image: Tensor) -> Tensor:

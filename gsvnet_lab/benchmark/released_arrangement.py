@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The published arrangement of the computation: the baseline that speed is measured against."""
+"""The released arrangement of the computation: the baseline that speed is measured against."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.networks.propagation.flow import flow_on_grid
 
 
-class PublishedArrangement:
+class ReleasedArrangement:
     """A stream that does per frame what the released code does, with the same weights.
 
     float32, layer by layer; the kernel bank as a 3-D convolution that makes every filtered map;
-    all logits interpolated to full size before argmax and softmax. Keyframes are published from
+    all logits interpolated to full size before argmax and softmax. Keyframes are released from
     the grid of the released code.
 
     Args:

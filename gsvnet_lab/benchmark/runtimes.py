@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from gsvnet_lab.benchmark.workload import Workload
 from gsvnet_model.images.preprocessing import image_tensor
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.networks.fuse_batch_norm import folded
+from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm
 from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.networks.propagation.edge import edge_map
 from gsvnet_model.networks.propagation.inference import PropagationInference
@@ -143,16 +143,18 @@ def _examples(workload: Workload, model: SegmentationModel) -> list[_Example]:
         for values in (current, previous, edge)
     )
     return [
-        _Example("keyframe", folded(keyframe), (image,), lambda: [model.keyframe(rounded)]),
+        _Example(
+            "keyframe", fuse_batch_norm(keyframe), (image,), lambda: [model.keyframe(rounded)]
+        ),
         _Example(
             "propagation, convolutions",
-            folded(convolutions),
+            fuse_batch_norm(convolutions),
             (current, previous, edge),
             lambda: _our_convolutions(inference, *maps),
         ),
         _Example(
             "propagation",
-            folded(_Step(propagation)),
+            fuse_batch_norm(_Step(propagation)),
             (state, current, previous),
             lambda: [model.propagate(state, current, previous).logits],
         ),

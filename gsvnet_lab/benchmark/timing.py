@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Frame times of the stream, of per-frame segmentation and of the published arrangement."""
+"""Frame times of the stream, of per-frame segmentation and of the released arrangement."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_lab.benchmark.released_arrangement import PublishedArrangement
-from gsvnet_model.hardware.allocator import freed_memory_given_back
+from gsvnet_lab.benchmark.released_arrangement import ReleasedArrangement
+from gsvnet_model.hardware.allocator import default_malloc
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.stream.segmenter import VideoSegmenter
 
@@ -22,7 +22,7 @@ Clock = Literal["wall", "cpu"]
 CLOCKS: tuple[str, ...] = get_args(Clock)
 
 MIN_IMAGES = 3
-"""A keyframe and two propagated frames of the published arrangement a repetition: it is slow."""
+"""A keyframe and two propagated frames of the released arrangement a repetition: it is slow."""
 
 _PER_FRAME_IMAGES = 2
 
@@ -50,9 +50,9 @@ class FrameFigures:
     medians over the repetitions: a process that slows some repetitions down slows both sides.
 
     Attributes:
-        frames: by kind: "keyframe", "propagated", "published keyframe", "published propagated".
+        frames: by kind: "keyframe", "propagated", "released keyframe", "released propagated".
         stage_ms: by kind and stage of the stream, medians of wall time.
-        speedup: by kind, "keyframe" and "propagated": published time / our time.
+        speedup: by kind, "keyframe" and "propagated": released time / our time.
         frames_per_s: by keyframe interval.
         throughput_ratio: by keyframe interval, frames per second / those of interval 1.
         boundary_share: share of grid cells on a propagated frame whose corners differ in label.
@@ -82,7 +82,7 @@ def clock_of(name: Clock) -> Callable[[], float]:
 
 def time_frames(
     model: SegmentationModel,
-    published: PublishedArrangement,
+    released: ReleasedArrangement,
     images: Sequence[NDArray[np.uint8]],
     intervals: Sequence[int],
     repetitions: int,
@@ -92,7 +92,7 @@ def time_frames(
 
     Args:
         model: the weights.
-        published: the baseline, of the same weights.
+        released: the baseline, of the same weights.
         images: consecutive frames, as many as the largest interval and `MIN_IMAGES` at least.
         intervals: keyframe intervals to step through whole; 1, per-frame segmentation, is added.
         repetitions: how often; one more goes first and does not count.
@@ -105,8 +105,8 @@ def time_frames(
         for interval in sorted({1, *intervals}):
             count = _PER_FRAME_IMAGES if interval == 1 else interval
             sample.step(model, images[:count], interval)
-        with freed_memory_given_back():
-            sample.step_published(published, images[:MIN_IMAGES])
+        with default_malloc():
+            sample.step_released(released, images[:MIN_IMAGES])
         samples.append(sample)
     segmenter = VideoSegmenter(model, 2)
     labels = [segmenter.step(image).labels for image in images[:2]]
@@ -139,15 +139,15 @@ class _Repetition:
             self.stages[kind].append(step.stage_ms)
         self.intervals[interval] = sum(times) / len(times)
 
-    def step_published(
-        self, stream: PublishedArrangement, images: Sequence[NDArray[np.uint8]]
+    def step_released(
+        self, stream: ReleasedArrangement, images: Sequence[NDArray[np.uint8]]
     ) -> None:
-        """Label images from a keyframe on through the published arrangement."""
+        """Label images from a keyframe on through the released arrangement."""
         stream.reset()
         for index, image in enumerate(images):
             started = self._now()
             stream.step(image)
-            kind = "published propagated" if index else "published keyframe"
+            kind = "released propagated" if index else "released keyframe"
             self.frames[kind].append(1e3 * (self._now() - started))
 
 
@@ -178,7 +178,7 @@ def _figures(samples: Sequence[_Repetition], share: float) -> FrameFigures:
             for kind, names in stages.items()
         },
         speedup={
-            kind: float(np.median(medians[f"published {kind}"] / medians[kind])) for kind in stages
+            kind: float(np.median(medians[f"released {kind}"] / medians[kind])) for kind in stages
         },
         frames_per_s={interval: 1e3 / float(np.median(means[interval])) for interval in intervals},
         throughput_ratio={

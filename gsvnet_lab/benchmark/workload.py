@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gsvnet_lab.benchmark.released_arrangement import PublishedArrangement
+from gsvnet_lab.benchmark.released_arrangement import ReleasedArrangement
 from gsvnet_lab.data.images import BUILT_IN, open_images
 from gsvnet_model.checkpoint import default_weights, read_networks
 from gsvnet_model.hardware.device import choose_device, choose_precision
@@ -49,9 +49,9 @@ class Workload:
         device = choose_device(self.device)
         return SegmentationModel(*self.networks(), device, choose_precision(self.precision, device))
 
-    def published_arrangement(self) -> PublishedArrangement:
+    def released_arrangement(self) -> ReleasedArrangement:
         """Return the baseline of the same weights on the same device."""
-        return PublishedArrangement(*self.networks(), choose_device(self.device))
+        return ReleasedArrangement(*self.networks(), choose_device(self.device))
 
     def networks(self) -> tuple[nn.Module, PropagationNetwork, ModelInfo]:
         """Return both networks, float32 on the CPU, and what belongs to them.
@@ -78,10 +78,10 @@ class Workload:
         classes = ClassTable(names, palette)
         own = info.at_scale(self.scale) if self.scale else info
         # That of a copied class is the original's.
-        bias = info.class_bias and tuple(
-            info.class_bias[index % known] for index in range(self.num_classes)
+        bias = info.logit_adjustment and tuple(
+            info.logit_adjustment[index % known] for index in range(self.num_classes)
         )
-        info = dataclasses.replace(own, classes=classes, class_bias=bias)
+        info = dataclasses.replace(own, classes=classes, logit_adjustment=bias)
         return keyframe, propagation, info
 
     def images(self, count: int) -> list[NDArray[np.uint8]]:

@@ -9,24 +9,24 @@ from collections.abc import Sequence
 
 from gsvnet_lab.cli import (
     ablate,
-    balance,
+    adjust_logits,
     benchmark,
     calibrate,
     combine,
     evaluate,
     fit_quality,
+    import_released,
     latency,
     schedule,
     segment,
     tradeoff,
     train,
 )
-from gsvnet_lab.cli import import_released as import_published
 
 _ADD_PARSERS = (
     segment.add_parser,
     evaluate.add_parser,
-    balance.add_parser,
+    adjust_logits.add_parser,
     calibrate.add_parser,
     fit_quality.add_parser,
     schedule.add_parser,
@@ -36,7 +36,7 @@ _ADD_PARSERS = (
     train.add_parser,
     ablate.add_parser,
     combine.add_parser,
-    import_published.add_parser,
+    import_released.add_parser,
 )
 
 

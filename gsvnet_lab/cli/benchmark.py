@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""`gsvnet benchmark`: speed and memory, side by side with the published arrangement."""
+"""`gsvnet benchmark`: speed and memory, side by side with the released arrangement."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _measure(workload: Workload, options: argparse.Namespace) -> WorkloadFigures
     images = workload.images(max(MIN_IMAGES, interval))
     timing = time_frames(
         model,
-        workload.published_arrangement(),
+        workload.released_arrangement(),
         images,
         options.intervals,
         options.repetitions,

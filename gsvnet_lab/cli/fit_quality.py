@@ -15,7 +15,7 @@ from gsvnet_lab.fitting.quality import (
     cut_signals,
     fit_quality,
 )
-from gsvnet_lab.policy_study.keyframe_age_table import pair_table
+from gsvnet_lab.policy_study.keyframe_age_table import keyframe_age_table
 from gsvnet_lab.policy_study.learned_baselines import (
     BASELINES,
     check_has,
@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> None:
     stills = open_split(find_camvid(options.data), "train", CAMVID.num_classes)
     videos = [drive_video(FIT_SEED, index, _DRIVE_FRAMES) for index in range(options.drives)]
     videos += still_videos(stills, options.stills, seed=0)
-    tables = [pair_table(model, video, _DISTANCES) for video in videos]
+    tables = [keyframe_age_table(model, video, _DISTANCES) for video in videos]
     cuts = cut_signals(model, videos, _CUTS)
     quality = fit_quality(tables, cuts)
     correlation, error = agreement_of(quality, tables)

@@ -1,12 +1,12 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""`gsvnet import`: published checkpoints become weights of this project."""
+"""`gsvnet import`: released checkpoints become weights of this project."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from gsvnet_lab.released.checkpoints import read_published_keyframe, read_published_propagation
+from gsvnet_lab.released.checkpoints import read_released_keyframe, read_released_propagation
 from gsvnet_model.checkpoint import save_model
 from gsvnet_model.images.preprocessing import Normalisation
 from gsvnet_model.model import ModelInfo
@@ -17,7 +17,7 @@ from gsvnet_model.outputs.classes import CAMVID, CITYSCAPES, ClassTable
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("import", help="convert published checkpoints (.pt, .pth, .tar)")
+    parser = verbs.add_parser("import", help="convert released checkpoints (.pt, .pth, .tar)")
     parser.add_argument("keyframe", type=Path, help="SwiftNet-R18 or BiSeNet-R18 checkpoint")
     parser.add_argument("propagation", type=Path, help="GSVNet checkpoint with FlowLight")
     parser.add_argument("output", type=Path, help="safetensors file to write")
@@ -31,8 +31,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _run(options: argparse.Namespace) -> None:
-    keyframe = read_published_keyframe(options.keyframe)
-    propagation = read_published_propagation(options.propagation)
+    keyframe = read_released_keyframe(options.keyframe)
+    propagation = read_released_propagation(options.propagation)
     keyframe_network = build_keyframe_network(keyframe.architecture, keyframe.num_classes)
     keyframe_network.load_state_dict(keyframe.state_dict)
     propagation_network = PropagationNetwork(propagation.config)
@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> None:
         classes=_class_table(keyframe.num_classes),
         normalisation=Normalisation(keyframe.mean, keyframe.std),
         input_scale=options.input_scale,
-        # The published networks were trained on grid images sampled without a filter.
+        # The released networks were trained on grid images sampled without a filter.
         grid_filter="bilinear",
         command=f"gsvnet import {options.keyframe.name} {options.propagation.name}",
     )

@@ -18,7 +18,7 @@ from gsvnet_lab.cli.options import add_data_option, add_model_options, chosen_mo
 from gsvnet_lab.data.camvid import find_camvid
 from gsvnet_lab.fitting.quality import agreement_of, cut_signals
 from gsvnet_lab.policy_study.comparison import Comparison, compare
-from gsvnet_lab.policy_study.keyframe_age_table import PairTable, Video, pair_table
+from gsvnet_lab.policy_study.keyframe_age_table import KeyframeAgeTable, Video, keyframe_age_table
 from gsvnet_lab.policy_study.learned_baselines import (
     Baseline,
     PairNetwork,
@@ -40,7 +40,7 @@ from gsvnet_lab.policy_study.videos import (
     varied_order,
 )
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
-from gsvnet_model.atomic_file import written_whole
+from gsvnet_model.atomic_file import atomic_write
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.outputs.classes import CAMVID
 from gsvnet_model.scheduling import AdaptivePolicy, QualityModel
@@ -105,7 +105,7 @@ def _run(options: argparse.Namespace) -> None:
         "street drives": drives,
     }
     comparisons: dict[str, Comparison] = {}
-    pooled: list[PairTable] = []
+    pooled: list[KeyframeAgeTable] = []
     for name, videos in groups.items():
         own = [tables.of(f"{name} {number}", video) for number, video in enumerate(videos)]
         exact = [
@@ -175,16 +175,16 @@ class _Tables:
     def __init__(self, model: SegmentationModel, folder: Path | None, weights: str) -> None:
         self._model, self._folder, self._weights = model, folder, weights
 
-    def of(self, name: str, video: Video, perfect: bool = False) -> PairTable:
+    def of(self, name: str, video: Video, perfect: bool = False) -> KeyframeAgeTable:
         """Return the table of a video, under a name of its own."""
         if self._folder is None:
-            return pair_table(self._model, video, _DISTANCES, perfect)
+            return keyframe_age_table(self._model, video, _DISTANCES, perfect)
         kind = "truth" if perfect else "network"
         file = f"{name} {_digest(video)} {kind} {self._weights}.npz".replace(" ", "_")
         path = self._folder / file
         if not path.exists():
-            pair_table(self._model, video, _DISTANCES, perfect).save(path)
-        return PairTable.load(path)
+            keyframe_age_table(self._model, video, _DISTANCES, perfect).save(path)
+        return KeyframeAgeTable.load(path)
 
 
 class _Learned:
@@ -219,7 +219,7 @@ class _Learned:
         path = self._folder / file
         if not path.exists():
             found = predicted_disagreement(baseline, network, self._model, video, _DISTANCES)
-            with written_whole(path) as partial:
+            with atomic_write(path) as partial:
                 np.save(partial, found)
         return np.asarray(np.load(path), np.float64)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from gsvnet_model.atomic_file import written_whole
+from gsvnet_model.atomic_file import atomic_write
 from street_drive import RENDERER_VERSION, StreetDrive
 
 _FRAMES_PER_DRIVE = 12
@@ -44,6 +44,6 @@ def load_drive_pool(
         for index in range(start, min(start + _FRAMES_PER_DRIVE, count)):
             frame = drive.frame((index - start) * _SPACING)
             images[index], labels[index] = frame.image, frame.labels
-    with written_whole(cache) as partial:
+    with atomic_write(cache) as partial:
         np.savez(partial, images=images, labels=labels)
     return images, labels

@@ -20,7 +20,7 @@ from gsvnet_model.images.preprocessing import image_tensor
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.networks.propagation import PropagationOutput
 from gsvnet_model.networks.propagation.warp import backward_warp
-from gsvnet_model.scheduling import FrameQuality, frame_signals, held, moving_cells
+from gsvnet_model.scheduling import FrameQuality, changed_cells, frame_signals, where_moving
 from gsvnet_model.stream.state import publish
 
 KeyframeOutput = Literal["network", "grid"]
@@ -166,10 +166,10 @@ def count_keyframes(
             output = model.propagate(state, current, reference)
             warped_state = backward_warp(warped_state[:count], output.flow)
             # As in a stream: what stands still keeps its labels, those of a keyframe its own.
-            moving = moving_cells(current, reference)
+            moving = changed_cells(current, reference)
             qualities = _later(qualities, model, output, current, reference, state, moving)
-            state = held(moving, output.logits, state)
-            reference = held(moving, current, reference)
+            state = where_moving(moving, output.logits, state)
+            reference = where_moving(moving, current, reference)
             for number in torch.nonzero(moving.flatten(1).any(1)).flatten().tolist():
                 shown[number] = frames.labels(state[number][None], qualities[number])
         for number, start in enumerate(starts[:count]):

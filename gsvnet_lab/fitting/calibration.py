@@ -55,14 +55,14 @@ def fit_temperatures(
     """
     if not 1 <= num_ages <= len(video):
         raise ValueError(f"expected 1 to {len(video)} ages (frames), got {num_ages}")
-    surprise = np.zeros((num_ages, len(TEMPERATURES)))
+    negative_log_likelihood = np.zeros((num_ages, len(TEMPERATURES)))
     missing = set(range(num_ages))
     for frame in _judged_frames(model, tqdm(video, desc="calibrating"), num_ages, seed):
-        surprise[frame.age] += frame.surprise_with(model.info.temperature_slope)
+        negative_log_likelihood[frame.age] += frame.loss_with(model.info.temperature_slope)
         missing.discard(frame.age)
     if missing:
         raise ValueError(f"expected labelled pixels at every age, got none at {sorted(missing)}")
-    return tuple(float(TEMPERATURES[best]) for best in surprise.argmin(1))
+    return tuple(float(TEMPERATURES[best]) for best in negative_log_likelihood.argmin(1))
 
 
 def fit_temperature_slope(
@@ -86,10 +86,10 @@ def fit_temperature_slope(
         for video in tqdm(videos, desc="confidence")
         for frame in _judged_frames(model, video, _LONG_INTERVAL, seed)
     ]
-    surprise = [
-        np.sum([frame.surprise_with(slope) for frame in frames], axis=0).min() for slope in _SLOPES
+    negative_log_likelihood = [
+        np.sum([frame.loss_with(slope) for frame in frames], axis=0).min() for slope in _SLOPES
     ]
-    return float(_SLOPES[int(np.argmin(surprise))])
+    return float(_SLOPES[int(np.argmin(negative_log_likelihood))])
 
 
 @dataclass(frozen=True)
@@ -99,18 +99,18 @@ class _JudgedFrame:
     Attributes:
         age: frames since the keyframe.
         disagreement: estimated, percent.
-        surprise: negative log probability of the truth, for each of `TEMPERATURES`.
+        negative_log_likelihood: negative log probability of the truth, for each of `TEMPERATURES`.
     """
 
     age: int
     disagreement: float
-    surprise: NDArray[np.float64]
+    negative_log_likelihood: NDArray[np.float64]
 
-    def surprise_with(self, slope: float) -> NDArray[np.float64]:
+    def loss_with(self, slope: float) -> NDArray[np.float64]:
         """Return the same for temperatures that the slope raises."""
         logarithms = np.log(TEMPERATURES)
         raised = logarithms + slope * self.disagreement
-        return np.interp(raised, logarithms, self.surprise)
+        return np.interp(raised, logarithms, self.negative_log_likelihood)
 
 
 def _judged_frames(
@@ -130,12 +130,16 @@ def _judged_frames(
         rows, columns = np.nonzero(truth < model.info.classes.num_classes)
         if len(rows):
             chosen = rng.integers(len(rows), size=_PIXELS_PER_FRAME)
-            surprise = _surprise(logits, rows[chosen], columns[chosen], truth)
-            yield _JudgedFrame(state.quality.age, state.quality.disagreement, surprise)
+            negative_log_likelihood = _negative_log_likelihood(
+                logits, rows[chosen], columns[chosen], truth
+            )
+            yield _JudgedFrame(
+                state.quality.age, state.quality.disagreement, negative_log_likelihood
+            )
 
 
 @torch.inference_mode()
-def _surprise(
+def _negative_log_likelihood(
     logits: Tensor,
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],

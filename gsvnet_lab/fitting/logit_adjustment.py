@@ -69,7 +69,7 @@ def fit_class_bias(model: SegmentationModel, stills: Sequence[LabelledImage]) ->
         logits.append(kept[:, judged < len(kept)])
         truth.append(judged[judged < len(kept)])
     fit = best_bias(logits, truth)
-    already = model.info.class_bias or (0.0,) * len(fit.values)
+    already = model.info.logit_adjustment or (0.0,) * len(fit.values)
     total = np.add(fit.values, already)
     return ClassBias(tuple((total - total.mean()).tolist()), fit.miou_before, fit.miou_after)
 

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gsvnet_lab.policy_study.keyframe_age_table import PairTable, Video, disagreement
+from gsvnet_lab.policy_study.keyframe_age_table import KeyframeAgeTable, Video, disagreement
 from gsvnet_model.images.preprocessing import image_tensor
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.scheduling.observed import observed_disagreement
 from gsvnet_model.scheduling.quality import QualityModel, log_signal
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
-from gsvnet_model.stream.static_cells import moving_cells
+from gsvnet_model.stream.static_cells import changed_cells
 
 _RIDGE = 1e-3
 _SWEEPS = 3000
@@ -25,7 +25,7 @@ _REPLACED = 20.0
 _TRIES = 50
 
 
-def summed_signals(table: PairTable) -> NDArray[np.float64]:
+def summed_signals(table: KeyframeAgeTable) -> NDArray[np.float64]:
     """Return (T, D, S) signals summed over the steps from the keyframe t - d to t."""
     sums = table.signals.astype(np.float64)
     for distance in range(1, table.num_distances):
@@ -33,14 +33,14 @@ def summed_signals(table: PairTable) -> NDArray[np.float64]:
     return sums
 
 
-def real_pairs(table: PairTable) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def real_pairs(table: KeyframeAgeTable) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return frame and distance of all pairs of a propagated frame with a keyframe there is."""
     frames, distances = np.indices(table.signals.shape[:2])
     frame, distance = np.nonzero((distances > 0) & (frames >= distances))
     return frame, distance
 
 
-def fit_quality(tables: Sequence[PairTable], cuts: NDArray[np.float64]) -> QualityModel:
+def fit_quality(tables: Sequence[KeyframeAgeTable], cuts: NDArray[np.float64]) -> QualityModel:
     """Fit the estimate of disagreement and the test for cuts.
 
     Args:
@@ -76,7 +76,7 @@ def _named(values: NDArray[np.float64]) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in pairs if abs(value) > 5e-5}
 
 
-def agreement_of(quality: QualityModel, tables: Sequence[PairTable]) -> tuple[float, float]:
+def agreement_of(quality: QualityModel, tables: Sequence[KeyframeAgeTable]) -> tuple[float, float]:
     """Return rank correlation and mean error in percent of a model on videos, pooled."""
     predicted, true = [], []
     for table in tables:
@@ -182,5 +182,5 @@ def step_signals(
         for image in (before, after)
     )
     output = model.propagate(state, current, previous)
-    signals = frame_signals(output, current, previous, state, moving_cells(current, previous))
+    signals = frame_signals(output, current, previous, state, changed_cells(current, previous))
     return np.asarray(signals[0]), observed_disagreement(state, wanted)

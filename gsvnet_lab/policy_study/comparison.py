@@ -16,7 +16,7 @@ from gsvnet_lab.policy_study.baselines import (
 from gsvnet_lab.policy_study.best_schedule import best_ages, foreseen_ages
 from gsvnet_lab.policy_study.keyframe_age_table import (
     GIVEN,
-    PairTable,
+    KeyframeAgeTable,
     disagreement,
     with_estimates,
 )
@@ -135,10 +135,10 @@ class Comparison:
 
 
 def compare(
-    tables: Sequence[PairTable],
+    tables: Sequence[KeyframeAgeTable],
     quality_model: QualityModel,
     costs: FrameCosts,
-    perfect: Sequence[PairTable] | None = None,
+    perfect: Sequence[KeyframeAgeTable] | None = None,
     baselines: Mapping[str, Sequence[NDArray[np.float64]]] | None = None,
 ) -> Comparison:
     """Judge all policies on videos, pooled.

@@ -19,13 +19,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from gsvnet_model.atomic_file import written_whole
+from gsvnet_model.atomic_file import atomic_write
 from gsvnet_model.images.preprocessing import image_tensor, values_on_grid
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.outputs.labels import labels_and_confidence
 from gsvnet_model.scheduling.quality import QualityModel
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
-from gsvnet_model.stream.static_cells import held, moving_cells
+from gsvnet_model.stream.static_cells import changed_cells, where_moving
 
 Video: TypeAlias = Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]
 """Frames in order: image (H, W, 3) uint8 RGB and labels (H, W) uint8, or None if unknown."""
@@ -43,7 +43,7 @@ _BATCH = 16
 
 
 @dataclass(frozen=True)
-class PairTable:
+class KeyframeAgeTable:
     """Frame t labelled from the keyframe t - d, for all t < T and d < D; t - d may be no frame.
 
     Attributes:
@@ -67,13 +67,13 @@ class PairTable:
 
     def save(self, path: Path) -> None:
         """Write the table."""
-        with written_whole(path) as partial:
+        with atomic_write(path) as partial:
             np.savez_compressed(
                 partial, agreement=self.agreement, truth=self.truth, signals=self.signals
             )
 
     @classmethod
-    def load(cls, path: Path) -> PairTable:
+    def load(cls, path: Path) -> KeyframeAgeTable:
         """Read what `save` wrote.
 
         Raises:
@@ -89,14 +89,14 @@ class PairTable:
         return table
 
 
-def disagreement(table: PairTable) -> NDArray[np.float64]:
+def disagreement(table: KeyframeAgeTable) -> NDArray[np.float64]:
     """Return (T, D) percent of pixels labelled unlike by a keyframe in their place."""
     counts = table.agreement
     same = np.trace(counts, axis1=2, axis2=3)
     return np.asarray(100.0 - 100.0 * same / np.maximum(counts.sum((2, 3)), 1))
 
 
-def with_estimates(table: PairTable, estimates: NDArray[np.float64]) -> PairTable:
+def with_estimates(table: KeyframeAgeTable, estimates: NDArray[np.float64]) -> KeyframeAgeTable:
     """Return a table whose signals tell the (T, D) estimates to `GIVEN` and nothing else.
 
     So any estimate, and the truth, can stand in for that of the quality model.
@@ -105,13 +105,13 @@ def with_estimates(table: PairTable, estimates: NDArray[np.float64]) -> PairTabl
     grown = signals[..., SIGNAL_NAMES.index(_CARRIER)]
     grown[:, 1:] = estimates[:, 1:]
     grown[1:, 2:] -= estimates[:-1, 1:-1]
-    return PairTable(table.agreement, table.truth, signals)
+    return KeyframeAgeTable(table.agreement, table.truth, signals)
 
 
 @torch.inference_mode()
-def pair_table(
+def keyframe_age_table(
     model: SegmentationModel, video: Video, num_distances: int, perfect_keyframes: bool = False
-) -> PairTable:
+) -> KeyframeAgeTable:
     """Label every frame from each of the `num_distances` keyframes up to it.
 
     Args:
@@ -161,7 +161,7 @@ def pair_table(
             if distance:
                 current = torch.cat([inputs[index] for index in targets])
                 state, reference = state[: len(targets)], reference[: len(targets)]
-                moving = moving_cells(current, reference)
+                moving = changed_cells(current, reference)
                 moved = moving.flatten(1).any(1).tolist()
                 alive = [number for number in range(len(targets)) if moved[number]]
                 if alive:
@@ -171,8 +171,8 @@ def pair_table(
                     )
                     signals[np.array(targets)[alive], distance] = measured
                     state, reference = state.clone(), reference.clone()
-                    state[alive] = held(moving[alive], output.logits, state[alive])
-                    reference[alive] = held(moving[alive], current[alive], reference[alive])
+                    state[alive] = where_moving(moving[alive], output.logits, state[alive])
+                    reference[alive] = where_moving(moving[alive], current[alive], reference[alive])
                 for number in alive:
                     shown[number] = labels_and_confidence(state[number], height, width)[0]
             for number, target in enumerate(targets):
@@ -181,7 +181,7 @@ def pair_table(
                 truth = truths[target]
                 if truth is not None:
                     truth_counts[target, distance] = _counts(truth, labels, num_classes)
-    return PairTable(agreement, truth_counts, signals)
+    return KeyframeAgeTable(agreement, truth_counts, signals)
 
 
 def _truth_logits(

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import trange
 
-from gsvnet_lab.policy_study.keyframe_age_table import PairTable, Video, disagreement
+from gsvnet_lab.policy_study.keyframe_age_table import KeyframeAgeTable, Video, disagreement
 from gsvnet_model.images.preprocessing import image_tensor
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.outputs.labels import labels_and_confidence
@@ -106,7 +106,7 @@ def fit_baseline(
     baseline: Baseline,
     model: SegmentationModel,
     videos: Sequence[Video],
-    tables: Sequence[PairTable],
+    tables: Sequence[KeyframeAgeTable],
     num_pairs: int = 2000,
     iterations: int = 500,
     seed: int = 0,

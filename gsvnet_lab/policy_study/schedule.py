@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_lab.policy_study.keyframe_age_table import PairTable, disagreement
+from gsvnet_lab.policy_study.keyframe_age_table import KeyframeAgeTable, disagreement
 from gsvnet_model.scheduling.policy import KeyframePolicy
 from gsvnet_model.scheduling.quality import FrameQuality, QualityModel
 
@@ -47,7 +47,7 @@ class Schedule:
 
 
 def run_policy(
-    table: PairTable,
+    table: KeyframeAgeTable,
     policy: KeyframePolicy,
     quality_model: QualityModel,
     costs: FrameCosts,
@@ -87,7 +87,7 @@ def run_policy(
     return Schedule(ages, tuple(reasons), milliseconds)
 
 
-def fixed_schedules(table: PairTable, interval: int, costs: FrameCosts) -> list[Schedule]:
+def fixed_schedules(table: KeyframeAgeTable, interval: int, costs: FrameCosts) -> list[Schedule]:
     """Return the schedules of a fixed interval, one for every number of frames to the second."""
     frames = np.arange(len(table))
     found = []

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Import of the checkpoints published with GSVNet, SwiftNet and BiSeNet."""
+"""Import of the checkpoints released with GSVNet, SwiftNet and BiSeNet."""
 
 import pickle
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ from gsvnet_lab.released.names import (
     BISENET_MODULES,
     PROPAGATION_MODULES,
     SWIFTNET_MODULES,
-    published_name,
+    released_name,
 )
 from gsvnet_model.images.preprocessing import Normalisation
 from gsvnet_model.networks.keyframe.bisenet import BiSeNet
@@ -26,7 +26,7 @@ Triple = tuple[float, float, float]
 
 _KERNELS = "ideal_dk.filter_copy_s"
 
-# First convolutions that take BGR images in the published networks, and the order of their input
+# First convolutions that take BGR images in the released networks, and the order of their input
 # channels that makes them take RGB. The flow network takes the current and the previous image.
 _BGR_INPUTS = {
     "intra.body.0.conv.weight": [2, 1, 0],
@@ -34,8 +34,8 @@ _BGR_INPUTS = {
 }
 
 
-class PublishedKeyframe(NamedTuple):
-    """A published keyframe network under our names.
+class ReleasedKeyframe(NamedTuple):
+    """A released keyframe network under our names.
 
     Attributes:
         architecture: ``swiftnet_r18`` or ``bisenet_r18``.
@@ -52,8 +52,8 @@ class PublishedKeyframe(NamedTuple):
     std: Triple
 
 
-class PublishedPropagation(NamedTuple):
-    """A published propagation network under our names.
+class ReleasedPropagation(NamedTuple):
+    """A released propagation network under our names.
 
     Attributes:
         config: Configuration of the network, read from the tensors.
@@ -64,8 +64,8 @@ class PublishedPropagation(NamedTuple):
     state_dict: dict[str, Tensor]
 
 
-def read_published_keyframe(path: str | Path) -> PublishedKeyframe:
-    """Read a published SwiftNet-R18 or BiSeNet-R18; both take RGB.
+def read_released_keyframe(path: str | Path) -> ReleasedKeyframe:
+    """Read a released SwiftNet-R18 or BiSeNet-R18; both take RGB.
 
     Args:
         path: File written by ``torch.save``: a state dict, bare or under ``state_dict`` or
@@ -80,29 +80,29 @@ def read_published_keyframe(path: str | Path) -> PublishedKeyframe:
     """
     content = _load(path)
     wrapped = [content[key] for key in ("state_dict", "model") if key in content]
-    published = _tensors(wrapped[0] if wrapped else content, path)
-    if any(name.startswith("spatial_path.") for name in published):
-        num_classes = _size(published, "heads.2.conv_1x1.weight", 0, default=19)
-        state_dict = _rename(published, lambda: BiSeNet(num_classes), BISENET_MODULES, path)
+    released = _tensors(wrapped[0] if wrapped else content, path)
+    if any(name.startswith("spatial_path.") for name in released):
+        num_classes = _size(released, "heads.2.conv_1x1.weight", 0, default=19)
+        state_dict = _rename(released, lambda: BiSeNet(num_classes), BISENET_MODULES, path)
         usual = Normalisation.imagenet()
-        return PublishedKeyframe("bisenet_r18", num_classes, state_dict, usual.mean, usual.std)
-    if any(name.startswith("backbone.") for name in published):
-        num_classes = _size(published, "logits.conv.weight", 0, default=19)
+        return ReleasedKeyframe("bisenet_r18", num_classes, state_dict, usual.mean, usual.std)
+    if any(name.startswith("backbone.") for name in released):
+        num_classes = _size(released, "logits.conv.weight", 0, default=19)
         usual = Normalisation.swiftnet()
-        mean = _statistics(published, "backbone.img_mean", usual.mean, path)
-        std = _statistics(published, "backbone.img_std", usual.std, path)
-        state_dict = _rename(published, lambda: SwiftNet(num_classes), SWIFTNET_MODULES, path)
-        return PublishedKeyframe("swiftnet_r18", num_classes, state_dict, mean, std)
+        mean = _statistics(released, "backbone.img_mean", usual.mean, path)
+        std = _statistics(released, "backbone.img_std", usual.std, path)
+        state_dict = _rename(released, lambda: SwiftNet(num_classes), SWIFTNET_MODULES, path)
+        return ReleasedKeyframe("swiftnet_r18", num_classes, state_dict, mean, std)
     raise ValueError(
         f"{path}: expected tensors named 'backbone...' (SwiftNet-R18) or 'spatial_path...' "
-        f"(BiSeNet-R18), got {_listing(published)}; give a published keyframe checkpoint"
+        f"(BiSeNet-R18), got {_listing(released)}; give a released keyframe checkpoint"
     )
 
 
-def read_published_propagation(path: str | Path) -> PublishedPropagation:
-    """Read a published GSVNet checkpoint with FlowLight.
+def read_released_propagation(path: str | Path) -> ReleasedPropagation:
+    """Read a released GSVNet checkpoint with FlowLight.
 
-    The published flow and intra networks take BGR images. Here, and nowhere else, their first
+    The released flow and intra networks take BGR images. Here, and nowhere else, their first
     convolutions are turned to RGB.
 
     Args:
@@ -121,43 +121,43 @@ def read_published_propagation(path: str | Path) -> PublishedPropagation:
     if not {"state_dict", "state_dict_of"} <= content.keys():
         raise ValueError(
             f"{path}: expected a dict with 'state_dict' and 'state_dict_of', got "
-            f"{_listing(content)}; give a published GSVNet checkpoint"
+            f"{_listing(content)}; give a released GSVNet checkpoint"
         )
-    published = _tensors(content["state_dict"], path) | _tensors(content["state_dict_of"], path)
-    if _KERNELS in published and published[_KERNELS].shape[1:3] == (1, 1):
+    released = _tensors(content["state_dict"], path) | _tensors(content["state_dict_of"], path)
+    if _KERNELS in released and released[_KERNELS].shape[1:3] == (1, 1):
         # Published for a 3-D convolution with one channel and depth 1.
-        published[_KERNELS] = published[_KERNELS][:, 0, 0]
-    config = _propagation_config(published)
-    state_dict = _rename(published, lambda: PropagationNetwork(config), PROPAGATION_MODULES, path)
+        released[_KERNELS] = released[_KERNELS][:, 0, 0]
+    config = _propagation_config(released)
+    state_dict = _rename(released, lambda: PropagationNetwork(config), PROPAGATION_MODULES, path)
     for name, order in _BGR_INPUTS.items():
         state_dict[name] = state_dict[name][:, order]
-    return PublishedPropagation(config, state_dict)
+    return ReleasedPropagation(config, state_dict)
 
 
-def _propagation_config(published: Mapping[str, Tensor]) -> PropagationConfig:
-    kernel_size = _size(published, _KERNELS, -1, default=3)
+def _propagation_config(released: Mapping[str, Tensor]) -> PropagationConfig:
+    kernel_size = _size(released, _KERNELS, -1, default=3)
     if kernel_size not in KERNEL_SIZES:
         kernel_size = KERNEL_SIZES[0]  # the shapes are then reported as different
     ideal = ideal_delay_kernels(kernel_size)
     return PropagationConfig(
-        num_classes=_size(published, "intra_net.intra_net.6.weight", 0, default=19),
+        num_classes=_size(released, "intra_net.intra_net.6.weight", 0, default=19),
         kernel_size=kernel_size,
-        learned_kernels=not torch.equal(published.get(_KERNELS, ideal).float(), ideal),
-        intra_channels=_size(published, "intra_net.intra_net.0.weight", 0, default=32),
+        learned_kernels=not torch.equal(released.get(_KERNELS, ideal).float(), ideal),
+        intra_channels=_size(released, "intra_net.intra_net.0.weight", 0, default=32),
     )
 
 
-def _size(published: Mapping[str, Tensor], name: str, axis: int, default: int) -> int:
-    """Read a size; without the tensor, take the published one to say what else is missing."""
-    tensor = published.get(name)
+def _size(released: Mapping[str, Tensor], name: str, axis: int, default: int) -> int:
+    """Read a size; without the tensor, take the released one to say what else is missing."""
+    tensor = released.get(name)
     return default if tensor is None or tensor.ndim == 0 else tensor.shape[axis]
 
 
 def _statistics(
-    published: dict[str, Tensor], name: str, default: Triple, path: str | Path
+    released: dict[str, Tensor], name: str, default: Triple, path: str | Path
 ) -> Triple:
     """Take the normalisation out of the checkpoint: it is no part of our network."""
-    buffer = published.pop(name, None)
+    buffer = released.pop(name, None)
     if buffer is None:
         return default
     if buffer.numel() != 3:
@@ -201,26 +201,26 @@ def _unwrapped(name: str) -> str:
 
 
 def _rename(
-    published: Mapping[str, Tensor],
+    released: Mapping[str, Tensor],
     build: Callable[[], nn.Module],
     modules: Mapping[str, str],
     path: str | Path,
 ) -> dict[str, Tensor]:
-    """Return the published tensors under the names of the network, or say what differs."""
+    """Return the released tensors under the names of the network, or say what differs."""
     with torch.device("meta"):  # names and shapes are enough
         network = build()
     expected = {
-        published_name(name, modules): (name, tensor)
+        released_name(name, modules): (name, tensor)
         for name, tensor in network.state_dict().items()
     }
     different = [
-        f"{name} (expected {tuple(tensor.shape)}, got {tuple(published[name].shape)})"
+        f"{name} (expected {tuple(tensor.shape)}, got {tuple(released[name].shape)})"
         for name, (_, tensor) in expected.items()
-        if name in published and published[name].shape != tensor.shape
+        if name in released and released[name].shape != tensor.shape
     ]
     problems = {
-        "missing": sorted(expected.keys() - published.keys()),
-        "unexpected": sorted(published.keys() - expected.keys()),
+        "missing": sorted(expected.keys() - released.keys()),
+        "unexpected": sorted(released.keys() - expected.keys()),
         "of another shape": different,
     }
     if any(problems.values()):
@@ -228,10 +228,10 @@ def _rename(
             f"{what}: {', '.join(names)}" for what, names in problems.items() if names
         )
         raise ValueError(
-            f"{path}: expected the {len(expected)} tensors of the published "
+            f"{path}: expected the {len(expected)} tensors of the released "
             f"{type(network).__name__}, got others; {listed}; give the checkpoint of this network"
         )
-    return {name: published[theirs] for theirs, (name, _) in expected.items()}
+    return {name: released[theirs] for theirs, (name, _) in expected.items()}
 
 
 def _listing(names: Iterable[str], limit: int = 5) -> str:

@@ -1,7 +1,7 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Where our tensors are in the published checkpoints.
+"""Where our tensors are in the released checkpoints.
 
-Each table maps our modules to the published ones. What follows the module (``.weight``,
+Each table maps our modules to the released ones. What follows the module (``.weight``,
 ``.running_mean``, ...) is the same on both sides, and so are the names inside ResNet-18.
 """
 
@@ -55,8 +55,8 @@ BISENET_MODULES = {
 
 PROPAGATION_MODULES = {
     **{
-        f"flow.{module}.{ours}": f"{published}.{theirs}"
-        for module, published in (
+        f"flow.{module}.{ours}": f"{released}.{theirs}"
+        for module, released in (
             ("stem.0", "conv1"),
             ("stem.1", "conv2"),
             *((f"dilated.{i}", f"conv_dilate_{i + 1}") for i in range(4)),
@@ -86,7 +86,7 @@ PROPAGATION_MODULES = {
 }
 
 
-def published_name(name: str, modules: Mapping[str, str]) -> str:
+def released_name(name: str, modules: Mapping[str, str]) -> str:
     """Translate one of our tensor names.
 
     Args:
@@ -94,7 +94,7 @@ def published_name(name: str, modules: Mapping[str, str]) -> str:
         modules: One of the tables of this file.
 
     Returns:
-        The published name.
+        The released name.
 
     Raises:
         ValueError: If no entry of the table covers the name.

@@ -22,7 +22,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> s
 
 
 def _bias(info: ModelInfo) -> str:
-    pairs = zip(info.classes.names, info.class_bias, strict=False)  # there may be no bias
+    pairs = zip(info.classes.names, info.logit_adjustment, strict=False)  # there may be no bias
     return ", ".join(f"{name} {value:+.2f}" for name, value in pairs) or "nothing"
 
 

@@ -18,8 +18,8 @@ from gsvnet_lab.data.camvid import open_split
 from gsvnet_lab.evaluation.distances import DistanceEvaluation, evaluate_distances
 from gsvnet_lab.reporting.environment import write_json
 from gsvnet_lab.reporting.model_card import markdown_table
-from gsvnet_lab.training.fingerprint import check_identity
-from gsvnet_lab.training.propagation import propagation_identity, train_propagation
+from gsvnet_lab.training.fingerprint import check_fingerprint
+from gsvnet_lab.training.propagation import propagation_fingerprint, train_propagation
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.checkpoint import load_model, save_model
 from gsvnet_model.model import ModelInfo
@@ -53,9 +53,9 @@ class Variant:
         return self.name.replace(",", "").replace(" ", "-")
 
 
-PUBLISHED = Variant("as published")
+RELEASED = Variant("as released")
 VARIANTS = (
-    PUBLISHED,
+    RELEASED,
     Variant("no intra features", {"use_intra": False}),
     Variant("learned kernels", {"learned_kernels": True}),
     Variant("5x5, 17 kernels", {"kernel_size": 5}),
@@ -63,7 +63,7 @@ VARIANTS = (
     Variant("no edge", {"edge": "none"}),
     Variant("distilled by distance", recipe={"distillation": 1.0}),
 )
-"""The options of the paper's ablations and those where paper and published code differ."""
+"""The options of the paper's ablations and those where paper and released code differ."""
 
 
 @dataclass(frozen=True)
@@ -105,17 +105,17 @@ def ablate(
         data: CamVid folder: stills to train on, clip to judge on.
         folder: of the runs, one in it for each variant; the clips are shared.
         device: where to train and judge.
-        variants: which; the published one first if rows without training are wanted.
+        variants: which; the released one first if rows without training are wanted.
 
     Yields:
-        A row for each variant; after the published one those of its flow alone, without
+        A row for each variant; after the released one those of its flow alone, without
         propagation network ("warp only"), and of its keyframes ("repeat only").
     """
     for variant in variants:
         run = folder / variant.folder_name
         rows_file = run / "rows.json"
         chosen = variant.changed(recipe)
-        identity = propagation_identity(chosen, keyframe, info, data, propagation.flow)
+        identity = propagation_fingerprint(chosen, keyframe, info, data, propagation.flow)
         if not rows_file.exists():
             weights = train_propagation(
                 chosen,
@@ -134,7 +134,7 @@ def ablate(
             found = {"identity": identity, "rows": [dataclasses.asdict(row) for row in rows]}
             write_json(rows_file, found)
         content = json.loads(rows_file.read_text())
-        check_identity(run, content.get("identity"), identity)
+        check_fingerprint(run, content.get("identity"), identity)
         for values in content["rows"]:
             average, minimum = (
                 tuple(values.pop(name)) for name in ("average_miou", "minimum_miou")
@@ -157,7 +157,7 @@ def _judge(
     result = evaluate_distances(load_model(path, str(device)), split, MAX_INTERVAL)
     cost = measure_complexity(keyframe, propagation, info, split[0][1].shape)
     rows = [_row(variant.name, cost.propagation, result)]
-    if variant == PUBLISHED:
+    if variant == RELEASED:
         warped = dataclasses.replace(result, propagated=result.warped)
         repeated = dataclasses.replace(result, propagated=result.repeated)
         rows += [

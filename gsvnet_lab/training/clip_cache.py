@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from gsvnet_lab.motion import MovingFrame
-from gsvnet_model.atomic_file import written_whole
+from gsvnet_model.atomic_file import atomic_write
 from gsvnet_model.images.preprocessing import grid_image, image_tensor
 from gsvnet_model.model import ModelInfo
 
@@ -88,7 +88,7 @@ def render_snippets(
     if count < 1:
         raise ValueError(f"expected at least 1 clip, got {count}")
     inputs = (info.normalisation, info.input_scale, info.max_input_pixels, info.input_stride)
-    described = (info.grid_stride, info.grid_filter, info.class_bias, *inputs)
+    described = (info.grid_stride, info.grid_filter, info.logit_adjustment, *inputs)
     key = hashlib.sha256(repr((identity, count, described, _NAMES)).encode())
     for value in keyframe_network.state_dict().values():
         key.update(value.detach().float().cpu().numpy().tobytes())
@@ -148,7 +148,7 @@ def _fill(
                 bar.update()
             for array in arrays:
                 array.flush()  # type: ignore[attr-defined]
-            with written_whole(folder / "progress.json") as partial:
+            with atomic_write(folder / "progress.json") as partial:
                 partial.write_text(json.dumps({"done": chunk.stop}))
 
 

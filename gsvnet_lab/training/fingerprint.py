@@ -12,7 +12,7 @@ from gsvnet_lab.data.camvid import LabelledImages
 from street_drive import RENDERER_VERSION
 
 
-def identity_of(*parts: object) -> str:
+def fingerprint(*parts: object) -> str:
     """Return a text that differs where any part differs.
 
     Args:
@@ -32,12 +32,12 @@ def identity_of(*parts: object) -> str:
     return found.hexdigest()[:16]
 
 
-def data_identity(stills: LabelledImages) -> str:
+def data_fingerprint(stills: LabelledImages) -> str:
     """Return a text that differs where the stills or the renderer of street drives do."""
     return stills.digest() + RENDERER_VERSION
 
 
-def check_identity(folder: object, found: object, wanted: str) -> None:
+def check_fingerprint(folder: object, found: object, wanted: str) -> None:
     """Check that what lies in a folder is of the training at hand.
 
     Raises:

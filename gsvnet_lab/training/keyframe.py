@@ -13,14 +13,14 @@ from torch.nn import functional as F
 from gsvnet_lab.data.camvid import open_split
 from gsvnet_lab.evaluation.metrics import ConfusionMatrix
 from gsvnet_lab.training.class_weights import class_weights
-from gsvnet_lab.training.fingerprint import data_identity, identity_of
+from gsvnet_lab.training.fingerprint import data_fingerprint, fingerprint
 from gsvnet_lab.training.keyframe_batches import Drives, Stills, batches
 from gsvnet_lab.training.keyframe_losses import keyframe_loss
 from gsvnet_lab.training.keyframe_recipe import KeyframeRecipe
-from gsvnet_lab.training.pretrained import take_over
+from gsvnet_lab.training.pretrained import load_pretrained
 from gsvnet_lab.training.run import Run
-from gsvnet_lab.training.trainer import Learner
-from gsvnet_model.hardware.allocator import keep_freed_memory
+from gsvnet_lab.training.trainer import Trainer
+from gsvnet_model.hardware.allocator import tune_malloc
 from gsvnet_model.images.preprocessing import image_tensor
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
@@ -64,18 +64,18 @@ def train_keyframe(
             f"{recipe.distillation} and {'no' if teacher is None else 'a'} teacher"
         )
     train_split = open_split(data, "train", recipe.num_classes)
-    run = Run(output, identity_of(recipe, start_from, teacher, data_identity(train_split)))
+    run = Run(output, fingerprint(recipe, start_from, teacher, data_fingerprint(train_split)))
     torch.manual_seed(recipe.seed)
     if device.type == "cpu":
-        keep_freed_memory()
+        tune_malloc()
     network = build_keyframe_network(recipe.network, recipe.num_classes).to(device)
     if start_from is not None:
-        take_over(network, start_from)
+        load_pretrained(network, start_from)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if teacher is not None:
         teacher = teacher.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     optimiser = _optimiser(network, recipe)
-    learner = Learner(
+    learner = Trainer(
         run,
         network,
         optimiser,

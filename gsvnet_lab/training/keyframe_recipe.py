@@ -102,7 +102,7 @@ class KeyframeRecipe:
             input_scale=self.input_scale,
             max_input_pixels=self.max_input_pixels,
             input_stride=self.input_stride,
-            class_bias=(),
+            logit_adjustment=(),
         )
 
     def phase_at(self, iteration: int) -> Phase:

@@ -8,7 +8,7 @@ from torch import nn
 from gsvnet_model.networks.keyframe.resnet import ResNet18
 
 
-def take_over(network: nn.Module, trained: nn.Module) -> None:
+def load_pretrained(network: nn.Module, trained: nn.Module) -> None:
     """Copy the weights of a trained keyframe network into a fresh one.
 
     All of them between networks of one kind; between others with a ResNet-18 encoder (SwiftNet,

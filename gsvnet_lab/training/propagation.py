@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from gsvnet_lab.data.camvid import open_split
 from gsvnet_lab.training.class_weights import class_weights
-from gsvnet_lab.training.fingerprint import data_identity, identity_of
+from gsvnet_lab.training.fingerprint import data_fingerprint, fingerprint
 from gsvnet_lab.training.propagation_clips import draw_clips, render_clips
 from gsvnet_lab.training.propagation_losses import clip_losses, flow_losses
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
 from gsvnet_lab.training.propagation_validation import validate
 from gsvnet_lab.training.run import Run
-from gsvnet_lab.training.trainer import Learner
+from gsvnet_lab.training.trainer import Trainer
 from gsvnet_model.model import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.networks.propagation.flow import FlowLight
@@ -63,7 +63,7 @@ def train_propagation(
     See: paper Sec. 4.1 (training).
     """
     # Before clips are rendered, lest it be in vain.
-    run = Run(output, propagation_identity(recipe, keyframe_network, info, data, start_from))
+    run = Run(output, propagation_fingerprint(recipe, keyframe_network, info, data, start_from))
     keyframe_network = keyframe_network.to(device).eval()
     clips, held_out = render_clips(
         recipe, keyframe_network, recipe.described(info), data, clip_folder or output, device
@@ -90,7 +90,7 @@ def train_propagation(
         followed.load_state_dict(average)
         return validate(followed, held_out, normalisation, recipe, device)
 
-    learner = Learner(
+    learner = Trainer(
         run,
         network,
         optimiser,
@@ -112,7 +112,7 @@ def train_propagation(
     return learner.finish()
 
 
-def propagation_identity(
+def propagation_fingerprint(
     recipe: PropagationRecipe,
     keyframe_network: nn.Module,
     info: ModelInfo,
@@ -121,8 +121,8 @@ def propagation_identity(
 ) -> str:
     """Return what tells this training from others."""
     inputs = (info.normalisation, info.input_scale, info.max_input_pixels, info.input_stride)
-    stills = data_identity(open_split(data, "train", info.classes.num_classes))
-    return identity_of(recipe, inputs, info.class_bias, stills, keyframe_network, start)
+    stills = data_fingerprint(open_split(data, "train", info.classes.num_classes))
+    return fingerprint(recipe, inputs, info.logit_adjustment, stills, keyframe_network, start)
 
 
 def _start_from_warping(network: PropagationNetwork) -> None:

@@ -15,7 +15,7 @@ from gsvnet_lab.data.augment import Augmentation, random_view
 from gsvnet_lab.data.camvid import open_split
 from gsvnet_lab.motion import MovingFrame, SceneRoles, collect_cutouts, moving_still
 from gsvnet_lab.training.clip_cache import Snippets, render_snippets
-from gsvnet_lab.training.fingerprint import data_identity
+from gsvnet_lab.training.fingerprint import data_fingerprint
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.images.preprocessing import Normalisation
 from gsvnet_model.model import ModelInfo
@@ -78,7 +78,7 @@ def render_clips(
         return _drive_clip(index - recipe.still_clips, num_frames, height, width, recipe.seed)
 
     chosen = (recipe.seed, recipe.still_clips, recipe.distance, recipe.motion)
-    identity = repr((*chosen, data_identity(split)))
+    identity = repr((*chosen, data_fingerprint(split)))
     common = (keyframe_network, info)
     return (
         render_snippets(

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from gsvnet_lab.training.fingerprint import check_identity
-from gsvnet_model.atomic_file import written_whole
+from gsvnet_lab.training.fingerprint import check_fingerprint
+from gsvnet_model.atomic_file import atomic_write
 
 _LOG = "log.jsonl"
 
@@ -30,7 +30,7 @@ class Run:
 
     Args:
         folder: created if missing. Holds checkpoint.pt, log.jsonl and curves.png.
-        identity: of the training; see `identity_of`.
+        identity: of the training; see `fingerprint`.
 
     Attributes:
         checkpoint: what the run goes on from; None for a new one.
@@ -47,7 +47,7 @@ class Run:
         self.checkpoint: dict[str, Any] | None = None
         if self._file.exists():
             found = torch.load(self._file, map_location="cpu", weights_only=True)
-            check_identity(folder, found.get("identity"), identity)
+            check_fingerprint(folder, found.get("identity"), identity)
             self.checkpoint = found
 
     @staticmethod
@@ -57,7 +57,7 @@ class Run:
 
     def save(self, checkpoint: Mapping[str, Any]) -> None:
         """Replace the checkpoint. A cut in the middle leaves the old one intact."""
-        with written_whole(self._file) as partial:
+        with atomic_write(self._file) as partial:
             torch.save({**checkpoint, "identity": self._identity}, partial)
 
     def log(self, **values: float) -> None:

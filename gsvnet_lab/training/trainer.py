@@ -18,7 +18,7 @@ _SAVE_EVERY = 100
 _VALIDATE_EVERY = 500
 
 
-class Learner:
+class Trainer:
     """A network that learns; goes on where an earlier run in the folder was cut.
 
     Args:

@@ -16,7 +16,7 @@ _SYSTEM_BYTES = 32 << 20
 """The largest threshold that glibc chooses by itself."""
 
 
-def keep_freed_memory() -> None:
+def tune_malloc() -> None:
     """Tell the C library not to give freed memory back to the system.
 
     Feature maps of a large keyframe are tens of megabytes each. glibc gives blocks of that size
@@ -28,13 +28,13 @@ def keep_freed_memory() -> None:
 
 
 @contextmanager
-def freed_memory_given_back() -> Iterator[None]:
-    """Do without `keep_freed_memory` for a while, to measure code that knows nothing of it."""
+def default_malloc() -> Iterator[None]:
+    """Do without `tune_malloc` for a while, to measure code that knows nothing of it."""
     _set_thresholds(_SYSTEM_BYTES, 2 * _SYSTEM_BYTES)
     try:
         yield
     finally:
-        keep_freed_memory()
+        tune_malloc()
 
 
 def _set_thresholds(mmap_bytes: int, trim_bytes: int) -> None:

@@ -50,12 +50,12 @@ class Normalisation:
 
     @classmethod
     def swiftnet(cls) -> Normalisation:
-        """Return the constants of the published SwiftNet."""
+        """Return the constants of the released SwiftNet."""
         return cls((73.15, 82.90, 72.3), (47.67, 48.49, 47.73))
 
     @classmethod
     def imagenet(cls) -> Normalisation:
-        """Return ImageNet's constants, which the published BiSeNet uses."""
+        """Return ImageNet's constants, which the released BiSeNet uses."""
         return cls((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
     def apply(self, image: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
@@ -83,11 +83,11 @@ class GridImage:
     """An image on the grid.
 
     Attributes:
-        grey: (h, w, 3) RGB grey levels.
+        pixels: (h, w, 3) RGB, 0..255.
         normalised: (1, 3, h, w) float32 on the model's device.
     """
 
-    grey: NDArray[np.uint8] | NDArray[np.float32]
+    pixels: NDArray[np.uint8] | NDArray[np.float32]
     normalised: Tensor
 
 
@@ -142,7 +142,7 @@ def input_size(height: int, width: int, scale: float, stride: int) -> tuple[int,
     Convention:
         Cell i of logits at stride s is centred on input pixel s * i. Only on a side of s * n + 1
         pixels do the last cell and the last pixel coincide, as everything that reads logits with
-        align_corners=True takes them to. Before that the sides are rounded down as published:
+        align_corners=True takes them to. Before that the sides are rounded down as released:
         3 * (H // 4) at 0.75.
 
     See:
@@ -204,7 +204,7 @@ def grid_image(
         image: (H, W, 3) uint8 RGB.
         stride: image pixels per cell and direction.
         grid_filter: "centred" and "area" average what a cell covers; "bilinear" samples four
-            pixels as the published code does, with its aliasing.
+            pixels as the released code does, with its aliasing.
 
     Returns:
         (h, w, 3) grey levels, uint8, float32 for "bilinear"; see `grid_size`.

@@ -15,7 +15,7 @@ from gsvnet_model.networks.keyframe.resnet import BasicBlock, ResNet18
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
-def folded(network: _Network) -> _Network:
+def fuse_batch_norm(network: _Network) -> _Network:
     """Return a copy for inference with less batch normalisation left to compute.
 
     The results are the same up to rounding. Only where the code says that a normalisation

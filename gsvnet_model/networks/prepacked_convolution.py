@@ -16,11 +16,11 @@ from torch import Tensor, nn
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
-class PackedConvolution(nn.Module):
+class PrepackedConvolution(nn.Module):
     """A convolution with packed weights and the activation after it in the same pass.
 
     Args:
-        conv: on the CPU, with zeros as padding; see `can_pack`.
+        conv: on the CPU, with zeros as padding; see `can_prepack`.
         activation: what follows; None for nothing.
     """
 
@@ -48,7 +48,7 @@ class PackedConvolution(nn.Module):
         )
 
 
-def packed(network: _Network) -> _Network:
+def prepack_convolutions(network: _Network) -> _Network:
     """Pack the convolutions of a network in place, with the activations after them.
 
     The results are the same up to rounding: before an activation there is none any more. Where
@@ -66,16 +66,16 @@ def packed(network: _Network) -> _Network:
             item for item in module.named_children() if not isinstance(item[1], nn.Identity)
         ]
         for (name, child), (next_name, following) in pairwise([*children, ("", None)]):
-            if isinstance(child, nn.Conv2d) and can_pack(child):
+            if isinstance(child, nn.Conv2d) and can_prepack(child):
                 activation = None
                 if in_order and isinstance(following, nn.ReLU | nn.LeakyReLU):
                     activation = following
                     setattr(module, next_name, nn.Identity())
-                setattr(module, name, PackedConvolution(child, activation))
+                setattr(module, name, PrepackedConvolution(child, activation))
     return network
 
 
-def can_pack(conv: nn.Conv2d) -> bool:
+def can_prepack(conv: nn.Conv2d) -> bool:
     """Return whether this PyTorch has the kernels for a convolution where it lies."""
     weight = conv.weight
     return (

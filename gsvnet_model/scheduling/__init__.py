@@ -8,7 +8,7 @@ from gsvnet_model.scheduling.observed import observed_disagreement
 from gsvnet_model.scheduling.policy import KeyframePolicy
 from gsvnet_model.scheduling.quality import FrameQuality, QualityModel
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
-from gsvnet_model.stream.static_cells import held, moving_cells
+from gsvnet_model.stream.static_cells import changed_cells, where_moving
 
 __all__ = [
     "SIGNAL_NAMES",
@@ -18,8 +18,8 @@ __all__ = [
     "FrameQuality",
     "KeyframePolicy",
     "QualityModel",
+    "changed_cells",
     "frame_signals",
-    "held",
-    "moving_cells",
     "observed_disagreement",
+    "where_moving",
 ]

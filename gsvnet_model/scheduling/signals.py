@@ -60,7 +60,7 @@ def frame_signals(
         current: (N, 3, h, w) normalised grid image of the current frame, float32, as were
         previous: that of the previous frame, and
         previous_logits: (N, K, h, w), the state of the previous frame.
-        moving: (N, 1, h, w) bool of `moving_cells`: cells that keep their labels say nothing.
+        moving: (N, 1, h, w) bool of `changed_cells`: cells that keep their labels say nothing.
 
     Returns:
         (N, 9) in the order of `SIGNAL_NAMES`.

@@ -352,7 +352,7 @@ def _told(
         keyframe_age=quality.age,
         reason=reason,
         background=background,
-        change=0.0 if previous is None else _change(frame.on_grid.grey, previous.grey),
+        change=0.0 if previous is None else _change(frame.on_grid.pixels, previous.pixels),
         disagreement=quality.disagreement,
         batch_size=batch_size,
         stage_ms=stage_ms,

@@ -17,10 +17,10 @@ from gsvnet_model.model import SegmentationModel
 from gsvnet_model.outputs.labels import labels_and_confidence
 from gsvnet_model.scheduling import (
     FrameQuality,
+    changed_cells,
     frame_signals,
-    held,
-    moving_cells,
     observed_disagreement,
+    where_moving,
 )
 from gsvnet_model.stream.carry_over import mixed_in, moved_on
 
@@ -34,7 +34,7 @@ class StreamState:
         logits: (1, K, h, w) on the grid, float32.
         reference: (1, 3, h, w) normalised image that the logits belong to: of the frame, but
             where nothing moved of the last one in which something did.
-        grey: (h, w, 3) grid image of the frame, grey levels.
+        pixels: (h, w, 3) grid image of the frame, pixels levels.
         quality: of the labels.
         flow: (1, 2, h, w) of the step that led to the frame, cells; None on a keyframe.
         published: labels and confidence, (H, W) uint8 each, read-only; None while they have not
@@ -44,7 +44,7 @@ class StreamState:
     size: tuple[int, int]
     logits: Tensor
     reference: Tensor
-    grey: NDArray[np.uint8] | NDArray[np.float32]
+    pixels: NDArray[np.uint8] | NDArray[np.float32]
     quality: FrameQuality
     flow: Tensor | None
     published: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
@@ -92,7 +92,7 @@ def keyframe_state(
         published, and the state, not published yet.
     """
     logits = model.segment(image_tensor(image, model.device))
-    on_cells = model.to_grid(logits, on_grid.grey.shape[:2])
+    on_cells = model.to_grid(logits, on_grid.pixels.shape[:2])
     quality = FrameQuality()
     if isinstance(before, PropagatedState):
         quality = before.quality.renewed(observed_disagreement(before.logits, on_cells))
@@ -104,7 +104,7 @@ def keyframe_state(
         logits, on_cells = mixed_in(logits, on_cells, from_before, carry_over * weight)
     size = (image.shape[0], image.shape[1])
     reference = on_grid.normalised
-    return logits, StreamState(size, on_cells, reference, on_grid.grey, quality, None, None)
+    return logits, StreamState(size, on_cells, reference, on_grid.pixels, quality, None, None)
 
 
 def _carried(
@@ -143,7 +143,7 @@ def advanced(state: StreamState, propagated: PropagatedState, image: GridImage) 
         state.size,
         propagated.logits,
         propagated.reference,
-        image.grey,
+        image.pixels,
         propagated.quality,
         propagated.flow,
         None if propagated.moved else state.published,
@@ -168,7 +168,7 @@ def propagate_states(
         One state per stream, each as if its stream were alone.
     """
     moving = [
-        moving_cells(image.normalised, state.reference)
+        changed_cells(image.normalised, state.reference)
         for state, image in zip(states, images, strict=True)
     ]
     # In one transfer: each one waits for the device.
@@ -203,8 +203,8 @@ def propagate_states(
         )
         propagated.append(
             PropagatedState(
-                held(cells, output.logits, state.logits),
-                held(cells, current, state.reference),
+                where_moving(cells, output.logits, state.logits),
+                where_moving(cells, current, state.reference),
                 state.quality.after(estimate, signals),
                 output.flow * cells,
                 True,

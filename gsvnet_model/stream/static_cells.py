@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gsvnet_model.ops.cpu.changed_cells import find_moving_cells
+from gsvnet_model.ops.cpu.changed_cells import find_changed_cells
 
 _SAME = 0.1
 """Images that differ by less show the same, standard deviations: five grey levels, several times
 the noise of a camera averaged over a cell, and less than most edges that move."""
 
 
-def moving_cells(current: Tensor, reference: Tensor) -> Tensor:
+def changed_cells(current: Tensor, reference: Tensor) -> Tensor:
     """Return where the image changed, in a cell or one of its eight neighbours.
 
     Args:
@@ -32,18 +32,18 @@ def moving_cells(current: Tensor, reference: Tensor) -> Tensor:
         (N, 1, h, w) bool.
     """
     if current.device.type != "cpu":
-        return moving_cells_plainly(current, reference)
+        return changed_cells_reference(current, reference)
     batch, _, height, width = current.shape
     moving = np.empty((batch, height, width), np.bool_)
     now, before = (
         image.permute(0, 2, 3, 1).reshape(batch, height, -1).contiguous().numpy()
         for image in (current, reference)
     )
-    find_moving_cells(now, before, _SAME, moving)
+    find_changed_cells(now, before, _SAME, moving)
     return torch.from_numpy(moving)[:, None]
 
 
-def moving_cells_plainly(current: Tensor, reference: Tensor) -> Tensor:
+def changed_cells_reference(current: Tensor, reference: Tensor) -> Tensor:
     """Return the same map by map, on any device."""
     difference = current - reference
     # A camera that adapts its exposure is no motion.
@@ -52,6 +52,6 @@ def moving_cells_plainly(current: Tensor, reference: Tensor) -> Tensor:
     return F.max_pool2d(largest, 3, stride=1, padding=1) > _SAME
 
 
-def held(moving: Tensor, new: Tensor, old: Tensor) -> Tensor:
+def where_moving(moving: Tensor, new: Tensor, old: Tensor) -> Tensor:
     """Return `new` where something moves and `old` elsewhere, logits or image (N, C, h, w)."""
     return torch.where(moving, new, old)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Episode:
+class Debounce:
     """A condition that is looked at again and again.
 
     Attributes:

@@ -25,7 +25,7 @@ from gsvnet_ros.health.frame_counts import DropReason, FrameCounts
 from gsvnet_ros.health.stream_health import StreamHealth
 from gsvnet_ros.messages.image_messages import BadImage, rgb_from_compressed, rgb_from_image
 from gsvnet_ros.messages.message_fields import stamp_ns
-from gsvnet_ros.node.continuity import FrameOrigin, find_jump
+from gsvnet_ros.node.continuity import FrameOrigin, find_discontinuity
 from gsvnet_ros.node.frame_queue import ReceivedFrame
 from gsvnet_ros.node.keyframe_policies import policy_for
 from gsvnet_ros.node.output_publishers import OutputPublishers
@@ -204,9 +204,9 @@ class CameraStream:
             frame.source_ns,
             frame.before_ns,
         )
-        jump = find_jump(self._origin, origin, settings.frames_max_gap)
+        discontinuity = find_discontinuity(self._origin, origin, settings.frames_max_gap)
         # What starts anew has no order to keep.
-        if jump == "out_of_order" and not self._forced:
+        if discontinuity == "out_of_order" and not self._forced:
             self._drop("out_of_order", "it was taken and published before the last frame")
             return None
         decode_ms = 1e3 * (time.perf_counter() - taken)
@@ -215,18 +215,18 @@ class CameraStream:
         segmenter.carry_over = settings.keyframe_carry_over
         # Labels as old as that are not carried on. After a frame that was waited for they are: a
         # keyframe that takes so long would be followed by nothing but such.
-        is_too_late = jump == "delay" and not self._was_waited_for
+        is_too_late = discontinuity == "delay" and not self._was_waited_for
         beside = settings.keyframe_mode == "background" and not is_too_late
         segmenter.background = self._worker if beside else None
         try:
-            prepared = segmenter.prepare(image, self._keyframe_reason(jump, settings))
+            prepared = segmenter.prepare(image, self._keyframe_reason(discontinuity, settings))
         except ValueError as error:
             raise BadImage("bad_size", str(error)) from error
         return PendingFrame(self, header, prepared, origin, decode_ms, taken)
 
-    def _keyframe_reason(self, jump: str, settings: Settings) -> str:
+    def _keyframe_reason(self, discontinuity: str, settings: Settings) -> str:
         """Return why the next frame has to be a keyframe, whatever the interval, else ""."""
-        reason = (self._forced.popleft() if self._forced else "") or jump
+        reason = (self._forced.popleft() if self._forced else "") or discontinuity
         if reason and reason not in _OF_THE_STREAM:
             self._segmenter.reset()
         elif self._frames_to_shift:

@@ -19,7 +19,7 @@ from rclpy.subscription import Subscription
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from gsvnet_ros.health.episode import Episode
+from gsvnet_ros.health.episode import Debounce
 from gsvnet_ros.health.frame_counts import SequenceWatch
 from gsvnet_ros.health.stream_health import LOSS_CURE, HealthReport
 from gsvnet_ros.messages.message_fields import stamp_ns
@@ -64,8 +64,8 @@ class CameraSubscription:
         self._stamp_ns: int | None = None
         self._counts_losses = True
         # A camera may take a while to start, and some frames are lost when it does.
-        self._silence = Episode(begins_after=5, ends_after=1)
-        self._loss = Episode(begins_after=2, ends_after=10)
+        self._silence = Debounce(begins_after=5, ends_after=1)
+        self._loss = Debounce(begins_after=2, ends_after=10)
         namespace = f"{name}/" if name else ""
         self._plain_topic = f"{namespace}image"
         self._camera_infos = node.create_subscription(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Jump = Literal["", "stamp_back", "gap", "delay", "frame_id", "publisher", "out_of_order"]
+Discontinuity = Literal["", "stamp_back", "gap", "delay", "frame_id", "publisher", "out_of_order"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class FrameOrigin:
     before_ns: int | None
 
 
-def find_jump(previous: FrameOrigin | None, current: FrameOrigin, max_gap_s: float) -> Jump:
+def find_discontinuity(
+    previous: FrameOrigin | None, current: FrameOrigin, max_gap_s: float
+) -> Discontinuity:
     """Compare a frame with the one served before it.
 
     Args:

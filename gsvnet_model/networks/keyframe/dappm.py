@@ -42,7 +42,7 @@ class DeepAggregationPyramidPooling(nn.Module):
             inside the map, so that a map of another size means the same; they go back to h x w
             bilinearly with align_corners=True.
         """
-        # The published code counts the padding's zeros as well.
+        # The released code counts the padding's zeros as well.
         pooled = [
             F.avg_pool2d(x, kernel, stride, kernel // 2, count_include_pad=False)
             for kernel, stride in _POOLS

@@ -48,7 +48,7 @@ class DDRNet(nn.Module):
 
     stride = 8
     auxiliary_weight = 0.4
-    """Of the auxiliary head's loss, as published; the main head's is 1."""
+    """Of the auxiliary head's loss, as released; the main head's is 1."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class DDRNet(nn.Module):
         Convention:
             The low-resolution branch is upsampled bilinearly with align_corners=True: a cell of a
             strided convolution is centred on its first pixel, so that on sides of 64 * n + 1
-            every map's corners lie on the image's. (The published code has them False.)
+            every map's corners lie on the image's. (The released code has them False.)
         """
         x = self.stem(image)
         low, high = self.low3(x), self.high3(x)

@@ -35,8 +35,8 @@ class BasicBlock(nn.Module):
 class ResNet18(nn.Module):
     """The four stages of ResNet-18, without the classification head.
 
-    The outputs are taken after the ReLU: the published SwiftNet describes its skips as
-    pre-activation, but its in-place ReLU overwrites them, and published weights expect that.
+    The outputs are taken after the ReLU: the released SwiftNet describes its skips as
+    pre-activation, but its in-place ReLU overwrites them, and released weights expect that.
     """
 
     channels = (64, 128, 256, 512)

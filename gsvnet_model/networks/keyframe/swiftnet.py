@@ -82,7 +82,7 @@ class Upsample(nn.Module):
         """Map (N, 128, h, w) and a skip (N, skip_channels, H, W) to (N, 128, H, W).
 
         Convention:
-            Bilinear, align_corners=False as published; True from n to 2 * n - 1 cells, where the
+            Bilinear, align_corners=False as released; True from n to 2 * n - 1 cells, where the
             corners of a strided convolution's map lie on those of the larger map. They all do in
             images with sides of 32 * n + 1 pixels.
         """

@@ -15,7 +15,7 @@ def label_laplacian(labels: Tensor) -> Tensor:
     """Apply the 8-neighbour Laplacian (eight +1, centre -8) to class indices.
 
     The indices are numbers here, not names: three classes around a corner can cancel out, and
-    the zeros outside make the border an edge wherever the class is not 0. The published weights
+    the zeros outside make the border an edge wherever the class is not 0. The released weights
     were trained on exactly this.
 
     Args:
@@ -36,7 +36,7 @@ def label_laplacian(labels: Tensor) -> Tensor:
 def edge_map(labels: Tensor, kind: Literal["binary", "sigmoid"]) -> Tensor:
     """Mark the boundaries in a map of class indices.
 
-    See: paper Sec. 3 (edge map). The paper takes the sigmoid of the Laplacian; the published
+    See: paper Sec. 3 (edge map). The paper takes the sigmoid of the Laplacian; the released
     implementation, followed by ``binary``, marks every non-zero response with 1.
 
     Args:

@@ -9,7 +9,7 @@ from gsvnet_model.networks.propagation.block import conv_norm_activation
 
 DILATIONS = (1, 2, 4, 8)
 
-# The published weights were trained with this divisor between network and warp. It has no
+# The released weights were trained with this divisor between network and warp. It has no
 # counterpart in the paper, and a network trained anew learns the same flow with any other.
 FLOW_DIVISOR = 4.0
 
@@ -20,7 +20,7 @@ class FlowLight(nn.Module):
     Four dilated convolutions see the same features; running sums of their outputs are merged
     and added to those features.
 
-    See: paper Sec. 3 (FlowLight). The merging convolution is 1x1, as in the published
+    See: paper Sec. 3 (FlowLight). The merging convolution is 1x1, as in the released
     implementation, although the paper's figure calls it 3x3.
     """
 

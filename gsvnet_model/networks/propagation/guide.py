@@ -14,7 +14,7 @@ class GuideNetwork(nn.Module):
     """A small encoder-decoder that gives mixing weights.
 
     See: paper Sec. 3 (guiding network). Weights are ReLU outputs divided by their sum, as in
-    the published implementation, and not a softmax.
+    the released implementation, and not a softmax.
     """
 
     def __init__(self, in_channels: int, num_slots: int) -> None:
@@ -47,8 +47,8 @@ class GuideNetwork(nn.Module):
 
         Convention:
             maps are upsampled bilinearly, align_corners=True, to the size of the
-            encoder's map of that level. Where both sides divide by 4 this is the published
-            doubling; elsewhere the published network fails.
+            encoder's map of that level. Where both sides divide by 4 this is the released
+            doubling; elsewhere the released network fails.
         """
         full = self.encoder[0](features)
         half = self.encoder[1](full)

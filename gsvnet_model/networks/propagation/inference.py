@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsvnet_model.networks.fuse_batch_norm import folded
-from gsvnet_model.networks.prepacked_convolution import packed
+from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm
+from gsvnet_model.networks.prepacked_convolution import prepack_convolutions
 from gsvnet_model.networks.propagation.edge import edge_map
 from gsvnet_model.networks.propagation.filtering import guided_filter
 from gsvnet_model.networks.propagation.flow import flow_on_grid
@@ -19,7 +19,7 @@ from gsvnet_model.networks.propagation.guide import EPSILON
 from gsvnet_model.networks.propagation.step import PropagationNetwork, PropagationOutput
 from gsvnet_model.networks.propagation.upsampled_convolution import UpsampledConvolution
 from gsvnet_model.networks.propagation.warp import backward_warp
-from gsvnet_model.ops.cpu.loops import fill_rows, numbers_of
+from gsvnet_model.ops.cpu.loops import as_numpy, fill_rows
 from gsvnet_model.ops.cpu.propagation import mix_rows, warp_rows
 from gsvnet_model.ops.cuda.checked_kernel import CheckedKernel
 
@@ -45,21 +45,24 @@ class PropagationInference:
     def __init__(self, network: PropagationNetwork, precision: torch.dtype) -> None:
         self.config = network.config
         self.precision = precision
-        self.flow = packed(self._prepared(network.flow))
+        self.flow = prepack_convolutions(self._prepared(network.flow))
         self.intra = None if network.intra is None else self._prepared(network.intra)
         if self.intra is not None:
             if self.config.edge != "none":
                 self.intra.head = _with_room(self.intra.head)
-            packed(self.intra)
+            prepack_convolutions(self.intra)
         guide = self._prepared(network.guide)
         self.upsampled = tuple(
             UpsampledConvolution(block.get_submodule("conv")) for block in guide.decoder
         )
-        self.encoder, self.head = packed(guide.encoder), packed(guide.head)
+        self.encoder, self.head = (
+            prepack_convolutions(guide.encoder),
+            prepack_convolutions(guide.head),
+        )
         self.kernels = network.kernels().detach().float()
 
     def _prepared(self, network: _Network) -> _Network:
-        copied = folded(network).to(self.precision)
+        copied = fuse_batch_norm(network).to(self.precision)
         copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return copied
 
@@ -212,8 +215,8 @@ def _mix(
     loop = functools.partial(
         mix_rows,
         padded.numpy(),
-        numbers_of(intra_cues.permute(0, 2, 3, 1).contiguous()),
-        numbers_of(scores.permute(0, 2, 3, 1).contiguous()),
+        as_numpy(intra_cues.permute(0, 2, 3, 1).contiguous()),
+        as_numpy(scores.permute(0, 2, 3, 1).contiguous()),
         kernels.numpy(),
         EPSILON,
         weights,

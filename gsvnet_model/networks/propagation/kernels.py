@@ -11,7 +11,7 @@ def ideal_delay_kernels(kernel_size: int) -> Tensor:
     """Make kernels that shift the map by whole pixels, and one that is zero.
 
     See: paper Sec. 3 (guided spatially-varying convolution). The paper mixes D kernels and the
-    intra logits; the published implementation, followed here, leaves its last kernel zero and
+    intra logits; the released implementation, followed here, leaves its last kernel zero and
     adds the identity outside the bank.
 
     Args:

@@ -18,7 +18,7 @@ from gsvnet_model.networks.propagation.warp import backward_warp
 
 @dataclass(frozen=True)
 class PropagationConfig:
-    """Choices of the propagation network; the defaults are the published network.
+    """Choices of the propagation network; the defaults are the released network.
 
     Attributes:
         num_classes: Classes K of the logits.
@@ -27,7 +27,7 @@ class PropagationConfig:
         use_intra: Whether the current frame is segmented by the intra network. Without it the
             last mixing slot is missing and the guiding network sees the warped logits instead
             of the intra logits.
-        edge: Edge map for the guiding network: ``binary`` as published, the paper's
+        edge: Edge map for the guiding network: ``binary`` as released, the paper's
             ``sigmoid``, or ``none`` for no such input.
         intra_channels: Channels inside the intra network.
 
@@ -39,7 +39,7 @@ class PropagationConfig:
     kernel_size: int = 3
     learned_kernels: bool = False
     use_intra: bool = True
-    # The paper's sigmoid is not the default because the published weights were trained with
+    # The paper's sigmoid is not the default because the released weights were trained with
     # the binary map.
     edge: EdgeKind = "binary"
     intra_channels: int = 32

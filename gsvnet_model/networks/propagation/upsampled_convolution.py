@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsvnet_model.ops.cpu.loops import corner_aligned, fill_rows, numbers_of
+from gsvnet_model.ops.cpu.loops import as_numpy, corner_aligned, fill_rows
 from gsvnet_model.ops.cpu.propagation import upsampled_sum_rows
 
 _VALUES_PER_THREAD = 1 << 18
@@ -71,12 +71,12 @@ class UpsampledConvolution:
         out = values.new_empty(batch * size[0], size[1] * len(self.bias))
         loop = functools.partial(
             upsampled_sum_rows,
-            numbers_of(products),
+            as_numpy(products),
             self.bias.numpy(),
             *upsampled_taps(small_height, size[0]),
             *upsampled_taps(small_width, size[1]),
-            numbers_of(added.permute(0, 2, 3, 1).reshape(-1, out.shape[1])),
-            numbers_of(out),
+            as_numpy(added.permute(0, 2, 3, 1).reshape(-1, out.shape[1])),
+            as_numpy(out),
         )
         fill_rows(loop, len(out), 1 + out.numel() // _VALUES_PER_THREAD)
         return out.view(batch, *size, -1).permute(0, 3, 1, 2)

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The compiled loop behind `moving_cells`."""
+"""The compiled loop behind `changed_cells`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gsvnet_model.ops.cpu.loops import compiled
 
 
 @compiled
-def find_moving_cells(
+def find_changed_cells(
     current: NDArray[np.float32],
     reference: NDArray[np.float32],
     threshold: float,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_model.ops.cpu.loops import compiled, narrowed
+from gsvnet_model.ops.cpu.loops import compiled, f32_to_bf16
 
 
 @compiled
@@ -80,7 +80,7 @@ def normalise_rows(
     for y in range(np.uint64(start), np.uint64(stop)):
         for i in range(np.uint64(out.shape[1])):
             value = (np.float32(pixels[y * row_step + i]) - mean[i]) * factor[i]
-            out[y, i] = narrowed(value, out)
+            out[y, i] = f32_to_bf16(value, out)
 
 
 @compiled
@@ -136,4 +136,4 @@ def sample_rows(
         for i in range(np.uint64(out.shape[1])):
             near, far = blended[left[i]], blended[right[i]]
             value = (near + column_weight[i] * (far - near) - mean[i]) * factor[i]
-            out[row, i] = narrowed(value, out)
+            out[row, i] = f32_to_bf16(value, out)

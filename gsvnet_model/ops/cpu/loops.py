@@ -89,12 +89,12 @@ def corner_aligned(grid_size: int, size: int) -> tuple[NDArray[np.int64], NDArra
     return lower, weight
 
 
-def numbers_of(values: Tensor) -> NDArray[Any]:
-    """Return a view of float32 or bfloat16 values on the CPU for compiled loops; see `widened`."""
+def as_numpy(values: Tensor) -> NDArray[Any]:
+    """Return a view of float32 or bfloat16 values on the CPU for compiled loops (`bf16_to_f32`)."""
     return (values.view(torch.uint16) if values.dtype == torch.bfloat16 else values).numpy()
 
 
-def widened(value: Any) -> Any:
+def bf16_to_f32(value: Any) -> Any:
     """Return the float32 that `value` stands for, in a compiled loop only.
 
     numba has no bfloat16: such an array comes in as uint16, its bits. Which of both it is, is
@@ -103,32 +103,32 @@ def widened(value: Any) -> Any:
     Args:
         value: an element of an array of float32, or of uint16 for bfloat16.
     """
-    raise NotImplementedError("widened works in compiled loops only")
+    raise NotImplementedError("bf16_to_f32 works in compiled loops only")
 
 
-def narrowed(value: Any, out: Any) -> Any:
-    """Return a float32 as an element of the array `out`; the reverse of `widened`.
+def f32_to_bf16(value: Any, out: Any) -> Any:
+    """Return a float32 as an element of the array `out`; the reverse of `bf16_to_f32`.
 
     Args:
         value: float32. To bfloat16 it is rounded to the nearest, of two to the even one.
         out: array of float32, or of uint16 for bfloat16.
     """
-    raise NotImplementedError("narrowed works in compiled loops only")
+    raise NotImplementedError("f32_to_bf16 works in compiled loops only")
 
 
 # Loops in other files compile these in, and numba looks at a loop's own file alone to tell whether
 # its machine code is old: a change here needs one there, or those who update keep the old code.
 
 
-@numba.extending.overload(widened, strict=False)
-def _widened(value: Any) -> Callable[[Any], Any]:
+@numba.extending.overload(bf16_to_f32, strict=False)
+def _bf16_to_f32(value: Any) -> Callable[[Any], Any]:
     if value == numba.types.uint16:
         return lambda value: np.uint32(np.uint32(value) << np.uint32(16)).view(np.float32)
     return lambda value: value
 
 
-@numba.extending.overload(narrowed, strict=False)
-def _narrowed(value: Any, out: Any) -> Callable[[Any, Any], Any]:
+@numba.extending.overload(f32_to_bf16, strict=False)
+def _f32_to_bf16(value: Any, out: Any) -> Callable[[Any, Any], Any]:
     if out.dtype == numba.types.uint16:
         return lambda value, out: _bfloat16_bits(np.float32(value).view(np.uint32))
     return lambda value, out: value

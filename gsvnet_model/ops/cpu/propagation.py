@@ -9,7 +9,7 @@ therefore the inner loops index the whole array.
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_model.ops.cpu.loops import compiled, narrowed, widened
+from gsvnet_model.ops.cpu.loops import bf16_to_f32, compiled, f32_to_bf16
 
 
 @compiled
@@ -141,7 +141,7 @@ def mix_rows(
     Args:
         warped_logits: (N, K, h + size - 1, w + size - 1), zeros around.
         intra_logits: (N, h, w, K or more), or (N, h, w, 0) without an intra slot; like `scores`
-            float32 or the bits of bfloat16, see `widened`.
+            float32 or the bits of bfloat16, see `bf16_to_f32`.
         scores: (N, h, w, S), not negative; slots identity, D kernels, intra (if any).
         kernels: (D, size, size), size odd.
         epsilon: added to the sum that the scores are divided by.
@@ -161,11 +161,11 @@ def mix_rows(
         for x in range(width):
             total = np.float32(epsilon)
             for slot in range(num_slots):
-                total += widened(scores[item, y, x, slot])
+                total += bf16_to_f32(scores[item, y, x, slot])
             scale[x] = np.float32(1) / total
         for slot in range(num_slots):
             for x in range(width):
-                mixing[item, slot, y, x] = widened(scores[item, y, x, slot]) * scale[x]
+                mixing[item, slot, y, x] = bf16_to_f32(scores[item, y, x, slot]) * scale[x]
         # One kernel per cell, from its share of the bank.
         for top in range(size):
             for left in range(size):
@@ -182,7 +182,7 @@ def mix_rows(
                 mixed[item, k, y, x] = 0
             if has_intra:
                 for x in range(width):
-                    intra = widened(intra_logits[item, y, x, k])
+                    intra = bf16_to_f32(intra_logits[item, y, x, k])
                     mixed[item, k, y, x] = mixing[item, num_slots - 1, y, x] * intra
             for top in range(size):
                 for left in range(size):
@@ -212,7 +212,7 @@ def upsampled_sum_rows(
 
     Args:
         products: (3, N * h', w' * 3 * C), per tap row the small map times the weights of its
-            taps; like `added` and `out` float32 or the bits of bfloat16, see `widened`.
+            taps; like `added` and `out` float32 or the bits of bfloat16, see `bf16_to_f32`.
         bias: (C,).
         rows: (h, 6) and
         row_weights: (h, 6), of `upsampled_taps`.
@@ -240,12 +240,12 @@ def upsampled_sum_rows(
         down_0, down_1, down_2 = row_weights[y, 1], row_weights[y, 3], row_weights[y, 5]
         for j in range(np.uint64(len(sums))):
             sums[j] = (
-                up_0 * widened(products[0, top_0, j])
-                + down_0 * widened(products[0, bottom_0, j])
-                + up_1 * widened(products[1, top_1, j])
-                + down_1 * widened(products[1, bottom_1, j])
-                + up_2 * widened(products[2, top_2, j])
-                + down_2 * widened(products[2, bottom_2, j])
+                up_0 * bf16_to_f32(products[0, top_0, j])
+                + down_0 * bf16_to_f32(products[0, bottom_0, j])
+                + up_1 * bf16_to_f32(products[1, top_1, j])
+                + down_1 * bf16_to_f32(products[1, bottom_1, j])
+                + up_2 * bf16_to_f32(products[2, top_2, j])
+                + down_2 * bf16_to_f32(products[2, bottom_2, j])
             )
         for x in range(width):
             left_0, left_1, left_2 = columns[x, 0], columns[x, 2], columns[x, 4]
@@ -268,8 +268,8 @@ def upsampled_sum_rows(
                 )
         if len(added) == 0:
             for j in range(np.uint64(out.shape[1])):
-                out[row, j] = narrowed(max(flat_values[j], np.float32(0)), out)
+                out[row, j] = f32_to_bf16(max(flat_values[j], np.float32(0)), out)
         else:
             for j in range(np.uint64(out.shape[1])):
-                value = max(flat_values[j], np.float32(0)) + widened(added[row, j])
-                out[row, j] = narrowed(value, out)
+                value = max(flat_values[j], np.float32(0)) + bf16_to_f32(added[row, j])
+                out[row, j] = f32_to_bf16(value, out)

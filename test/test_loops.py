@@ -12,14 +12,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from gsvnet_model.ops.cpu import loops as compiled_rows
-from gsvnet_model.ops.cpu.loops import compiled, narrowed, numbers_of, widened
+from gsvnet_model.ops.cpu import loops as loops
+from gsvnet_model.ops.cpu.loops import as_numpy, bf16_to_f32, compiled, f32_to_bf16
 
 
 @compiled
 def copy_values(values: NDArray[np.generic], out: NDArray[np.generic]) -> None:
     for i in range(len(values)):
-        out[i] = narrowed(widened(values[i]), out)
+        out[i] = f32_to_bf16(bf16_to_f32(values[i]), out)
 
 
 @pytest.mark.parametrize("into", [torch.float32, torch.bfloat16])
@@ -34,16 +34,16 @@ def test_values_are_converted_as_torch_does(start: torch.dtype, into: torch.dtyp
     )
     values = values.to(start)
     out = torch.empty(len(values), dtype=into)
-    copy_values(numbers_of(values), numbers_of(out))
+    copy_values(as_numpy(values), as_numpy(out))
     assert torch.equal(out.isnan(), values.isnan())
     assert torch.equal(out[:-1], values[:-1].to(into))
 
 
 def test_conversions_work_in_compiled_loops_only() -> None:
     with pytest.raises(NotImplementedError, match="compiled loops only"):
-        widened(np.float32(1))
+        bf16_to_f32(np.float32(1))
     with pytest.raises(NotImplementedError, match="compiled loops only"):
-        narrowed(np.float32(1), np.zeros(1, np.float32))
+        f32_to_bf16(np.float32(1), np.zeros(1, np.float32))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads")
@@ -57,7 +57,7 @@ def test_who_gives_way_starts_no_threads_that_others_wait_for() -> None:
             if start == 0:
                 both.wait(10)  # so that the loops of both overlap, and each needs a thread
 
-        compiled_rows.fill_rows(loop, 2, 2)
+        loops.fill_rows(loop, 2, 2)
 
     def give_way() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nicer)

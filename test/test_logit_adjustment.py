@@ -66,7 +66,7 @@ def test_score_is_that_of_the_labels() -> None:
 
 def test_fit_starts_from_the_bias_that_is_there() -> None:
     bias = tuple(np.linspace(-1.0, 1.0, 11).tolist())
-    plain, biased = random_model(), random_model(class_bias=bias)
+    plain, biased = random_model(), random_model(logit_adjustment=bias)
     image = moving_images(1)[0]
     pixels = image_tensor(image, plain.device)
     own = plain.segment(pixels)
@@ -88,14 +88,14 @@ def test_command_stores_it(
 ) -> None:
     weights = tmp_path / "weights.safetensors"
     shutil.copy(weights_path, weights)
-    given = ["balance", "--data", str(training_folder), "--weights", str(weights)]
+    given = ["adjust-logits", "--data", str(training_folder), "--weights", str(weights)]
     assert main([*given, "--device", "cpu"]) == 0
-    assert load_model(weights).info.class_bias == ()
+    assert load_model(weights).info.logit_adjustment == ()
     store_metrics(weights, {"average_miou_interval_1": 60.0})
     assert main([*given, "--device", "cpu", "--store"]) == 0
     info = load_model(weights).info
-    bias = info.class_bias
-    assert info.command == "gsvnet balance --split train"
+    bias = info.logit_adjustment
+    assert info.command == "gsvnet adjust-logits --split train"
     assert info.metrics == {}  # they were of other labels
     assert len(bias) == 11
     assert sum(bias) == pytest.approx(0, abs=1e-6)
@@ -112,4 +112,4 @@ def test_stills_without_labels_are_refused() -> None:
 
 def test_bias_has_a_value_for_every_class() -> None:
     with pytest.raises(ValueError, match="expected a class bias of 11 values or none, got 3"):
-        random_model(class_bias=(0.0, 1.0, 2.0))
+        random_model(logit_adjustment=(0.0, 1.0, 2.0))

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""`gsvnet balance`: fit how readily each class is seen to labelled stills."""
+"""`gsvnet adjust-logits`: fit one additive logit per class to labelled images."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from gsvnet_lab.cli.options import (
     chosen_split,
 )
 from gsvnet_lab.fitting.logit_adjustment import fit_class_bias
-from gsvnet_model.checkpoint import store_class_bias
+from gsvnet_model.checkpoint import store_logit_adjustment
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
     parser = verbs.add_parser(
-        "balance", help="fit how readily each class is seen, for the highest mIoU"
+        "adjust-logits",
+        aliases=["balance"],  # its name when the shipped weights were made
+        help="fit one additive logit per class, for the highest mIoU",
     )
     add_data_option(parser)
     add_split_option(parser, "train")
@@ -37,5 +39,5 @@ def _run(options: argparse.Namespace) -> None:
     for name, value in zip(model.info.classes.names, fit.values, strict=True):
         print(f"{name:>12} {value:+.2f}")
     if options.store:
-        command = f"gsvnet balance --split {options.split}"
-        store_class_bias(weights, fit.values, f"{model.info.command}; {command}".lstrip("; "))
+        command = f"gsvnet adjust-logits --split {options.split}"
+        store_logit_adjustment(weights, fit.values, f"{model.info.command}; {command}".lstrip("; "))

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Deterministic weights under the published names, and the outputs that belong to them."""
+"""Deterministic weights under the released names, and the outputs that belong to them."""
 
 import json
 import math
@@ -28,13 +28,13 @@ def parity_folder() -> Path:
 
 
 def expected_outputs() -> dict[str, Tensor]:
-    """Return the arrays that the published implementation gave for these weights."""
+    """Return the arrays that the released implementation gave for these weights."""
     with np.load(parity_folder() / "expected.npz") as arrays:
         return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
 
 
 def published_tensors(network: str) -> dict[str, Tensor]:
-    """Make the tensors of one published network, by the rule of the parity data."""
+    """Make the tensors of one released network, by the rule of the parity data."""
     description = json.loads((parity_folder() / "networks.json").read_text())
     return {
         entry["name"]: _tensor(entry, description["seed"])

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gsvnet_model.atomic_file import written_whole
+from gsvnet_model.atomic_file import atomic_write
 
 
 def test_a_cut_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "new" / "table.npz"
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         np.savez(partial, values=np.arange(3))
         assert not path.exists()
     before = path.read_bytes()
-    with pytest.raises(KeyboardInterrupt), written_whole(path) as partial:
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as partial:
         partial.write_bytes(b"half of it")
         raise KeyboardInterrupt
     assert path.read_bytes() == before

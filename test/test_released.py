@@ -1,14 +1,14 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Import of published checkpoints: wrappers, class counts, and what is said of wrong files."""
+"""Import of released checkpoints: wrappers, class counts, and what is said of wrong files."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from published_weights import published_tensors
+from released_weights import published_tensors
 from torch import Tensor
 
-from gsvnet_lab.released.checkpoints import read_published_keyframe, read_published_propagation
+from gsvnet_lab.released.checkpoints import read_released_keyframe, read_released_propagation
 from gsvnet_model.networks.keyframe.bisenet import BiSeNet
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 
@@ -57,14 +57,14 @@ class TestKeyframe:
     ) -> None:
         tensors = {prefix + name: tensor for name, tensor in swiftnet.items()}
         path = save({wrapper: tensors, "epoch": 3} if wrapper else tensors, tmp_path)
-        checkpoint = read_published_keyframe(path)
+        checkpoint = read_released_keyframe(path)
         assert checkpoint.architecture == "swiftnet_r18"
         assert checkpoint.num_classes == 19
         ours = checkpoint.state_dict["decoder.1.blend.conv.weight"]
         assert torch.equal(ours, swiftnet["backbone.upsample.1.blend_conv.conv.weight"])
 
     def test_every_tensor_arrives_once(self, swiftnet: TensorDict, tmp_path: Path) -> None:
-        state_dict = read_published_keyframe(save(swiftnet, tmp_path)).state_dict
+        state_dict = read_released_keyframe(save(swiftnet, tmp_path)).state_dict
         assert len(state_dict) == len(swiftnet) - 2  # mean and std
         assert len({tensor.data_ptr() for tensor in state_dict.values()}) == len(state_dict)
 
@@ -72,20 +72,20 @@ class TestKeyframe:
         self, swiftnet: TensorDict, tmp_path: Path
     ) -> None:
         shifted = swiftnet | {"backbone.img_mean": torch.tensor([1.0, 2.0, 3.25])}
-        checkpoint = read_published_keyframe(save(shifted, tmp_path))
+        checkpoint = read_released_keyframe(save(shifted, tmp_path))
         assert checkpoint.mean == (1.0, 2.0, 3.25)
         assert checkpoint.std == (47.67, 48.49, 47.73)
         bare = {name: tensor for name, tensor in swiftnet.items() if "img_" not in name}
-        assert read_published_keyframe(save(bare, tmp_path)).mean == (73.15, 82.9, 72.3)
+        assert read_released_keyframe(save(bare, tmp_path)).mean == (73.15, 82.9, 72.3)
 
     def test_normalisation_of_another_size(self, swiftnet: TensorDict, tmp_path: Path) -> None:
         wrong = swiftnet | {"backbone.img_std": torch.ones(4)}
         with pytest.raises(ValueError, match=r"backbone\.img_std: expected 3 values"):
-            read_published_keyframe(save(wrong, tmp_path))
+            read_released_keyframe(save(wrong, tmp_path))
 
     def test_bisenet_with_other_classes(self, tmp_path: Path) -> None:
         tensors = with_classes(published_tensors("bisenet_r18"), 11)
-        checkpoint = read_published_keyframe(save({"model": tensors}, tmp_path))
+        checkpoint = read_released_keyframe(save({"model": tensors}, tmp_path))
         assert checkpoint.architecture == "bisenet_r18"
         assert checkpoint.num_classes == 11
         assert checkpoint.mean == (123.675, 116.28, 103.53)
@@ -100,7 +100,7 @@ class TestKeyframe:
         wrong["backbone.layer1.0.conv1.weight"] = torch.zeros(64, 64, 1, 1)
         wrong["backbone.fc.weight"] = torch.zeros(10, 512)
         with pytest.raises(ValueError) as error:
-            read_published_keyframe(save(wrong, tmp_path))
+            read_released_keyframe(save(wrong, tmp_path))
         message = str(error.value)
         assert "missing: backbone.conv1.weight, logits.norm.bias" in message
         assert "unexpected: backbone.fc.weight" in message
@@ -114,11 +114,11 @@ class TestKeyframe:
     ) -> None:
         wrong = {name: tensor for name, tensor in swiftnet.items() if name != "logits.conv.weight"}
         with pytest.raises(ValueError, match=r"missing: logits\.conv\.weight; give"):
-            read_published_keyframe(save(wrong, tmp_path))
+            read_released_keyframe(save(wrong, tmp_path))
 
     def test_rejects_a_propagation_checkpoint(self, gsv: TensorDict, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="give a published keyframe checkpoint"):
-            read_published_keyframe(save(gsv, tmp_path))
+        with pytest.raises(ValueError, match="give a released keyframe checkpoint"):
+            read_released_keyframe(save(gsv, tmp_path))
 
 
 class TestPropagation:
@@ -129,7 +129,7 @@ class TestPropagation:
         wrapped = {prefix + name: tensor for name, tensor in gsv.items()}
         flow = {f"module.{name}": tensor for name, tensor in flow_light.items()}
         path = save({"state_dict": wrapped, "state_dict_of": flow, "epoch": 3}, tmp_path)
-        config, state_dict = read_published_propagation(path)
+        config, state_dict = read_released_propagation(path)
         assert config == PropagationConfig(19)
         assert len(state_dict) == len(gsv) + len(flow_light)
         PropagationNetwork(config).load_state_dict(state_dict)
@@ -138,7 +138,7 @@ class TestPropagation:
         self, gsv: TensorDict, flow_light: TensorDict, tmp_path: Path
     ) -> None:
         path = save({"state_dict": gsv, "state_dict_of": flow_light}, tmp_path)
-        state_dict = read_published_propagation(path).state_dict
+        state_dict = read_released_propagation(path).state_dict
         intra = gsv["intra_net.intra_net.0.weight"]
         assert torch.equal(state_dict["intra.body.0.conv.weight"], intra.flip(1))
         ours, theirs = state_dict["flow.stem.0.conv.weight"], flow_light["conv1.0.weight"]
@@ -147,7 +147,7 @@ class TestPropagation:
 
     def test_other_classes(self, gsv: TensorDict, flow_light: TensorDict, tmp_path: Path) -> None:
         path = save({"state_dict": with_classes(gsv, 11), "state_dict_of": flow_light}, tmp_path)
-        config, state_dict = read_published_propagation(path)
+        config, state_dict = read_released_propagation(path)
         assert config == PropagationConfig(11)
         PropagationNetwork(config).load_state_dict(state_dict)
 
@@ -156,7 +156,7 @@ class TestPropagation:
     ) -> None:
         trained = gsv | {"ideal_dk.filter_copy_s": torch.randn(9, 1, 1, 3, 3)}
         path = save({"state_dict": trained, "state_dict_of": flow_light}, tmp_path)
-        config, state_dict = read_published_propagation(path)
+        config, state_dict = read_released_propagation(path)
         assert config.learned_kernels
         kernels = trained["ideal_dk.filter_copy_s"]
         assert torch.equal(state_dict["kernels.weight"], kernels.reshape(9, 3, 3))
@@ -168,7 +168,7 @@ class TestPropagation:
             for key, tensor in network.guide.head.get_submodule(layer).state_dict().items():
                 large[f"guide.guide_decoder.{name}.{key}"] = tensor
         path = save({"state_dict": large, "state_dict_of": flow_light}, tmp_path)
-        assert read_published_propagation(path).config == network.config
+        assert read_released_propagation(path).config == network.config
 
     @pytest.mark.parametrize("shape", [(9, 3, 3, 1, 1), (9, 1, 1, 7, 7), (8, 1, 1, 3, 3), ()])
     def test_bank_of_another_shape(
@@ -177,7 +177,7 @@ class TestPropagation:
         wrong = gsv | {"ideal_dk.filter_copy_s": torch.zeros(shape)}
         path = save({"state_dict": wrong, "state_dict_of": flow_light}, tmp_path)
         with pytest.raises(ValueError, match=r"of another shape: ideal_dk.filter_copy_s"):
-            read_published_propagation(path)
+            read_released_propagation(path)
 
     def test_says_what_differs_in_both_networks(
         self, gsv: TensorDict, flow_light: TensorDict, tmp_path: Path
@@ -187,11 +187,11 @@ class TestPropagation:
         path = save({"state_dict": gsv, "state_dict_of": flow_light}, tmp_path)
         names = "guide.guide_conv.0.bias, ideal_dk.filter_copy_s, toflow.bias"
         with pytest.raises(ValueError, match=f"missing: {names}"):
-            read_published_propagation(path)
+            read_released_propagation(path)
 
     def test_rejects_a_keyframe_checkpoint(self, swiftnet: TensorDict, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="give a published GSVNet checkpoint"):
-            read_published_propagation(save({"state_dict": swiftnet}, tmp_path))
+        with pytest.raises(ValueError, match="give a released GSVNet checkpoint"):
+            read_released_propagation(save({"state_dict": swiftnet}, tmp_path))
 
 
 class Malicious:
@@ -202,7 +202,7 @@ class Malicious:
 class TestFile:
     def test_never_runs_code(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(ValueError, match="expected a checkpoint of tensors"):
-            read_published_keyframe(save({"state_dict": Malicious()}, tmp_path))
+            read_released_keyframe(save({"state_dict": Malicious()}, tmp_path))
         assert "ran" not in capsys.readouterr().out
 
     @pytest.mark.parametrize("content", [b"", b"version https://git-lfs", b"<!DOCTYPE html>"])
@@ -210,7 +210,7 @@ class TestFile:
         path = tmp_path / "checkpoint.pth"
         path.write_bytes(content)
         with pytest.raises(ValueError, match="does not load as one"):
-            read_published_keyframe(path)
+            read_released_keyframe(path)
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -223,8 +223,8 @@ class TestFile:
     )
     def test_holds_no_state_dict(self, content: object, message: str, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message):
-            read_published_keyframe(save(content, tmp_path))
+            read_released_keyframe(save(content, tmp_path))
 
     def test_is_missing(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
-            read_published_keyframe(tmp_path / "nowhere.pth")
+            read_released_keyframe(tmp_path / "nowhere.pth")
