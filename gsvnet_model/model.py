@@ -19,13 +19,9 @@ from torch.nn import functional as F
 from gsvnet_model.hardware.allocator import tune_malloc
 from gsvnet_model.hardware.device import numbered
 from gsvnet_model.hardware.free_cores import on_free_cores
-from gsvnet_model.images.preprocessing import (
-    GridFilter,
-    GridImage,
+from gsvnet_model.images.grid import GridFilter, GridImage, check_grid, grid_image, grid_size
+from gsvnet_model.images.network_input import (
     Normalisation,
-    check_grid,
-    grid_image,
-    grid_size,
     image_tensor,
     input_size,
     keyframe_image,
@@ -33,7 +29,6 @@ from gsvnet_model.images.preprocessing import (
 from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm
 from gsvnet_model.networks.propagation import PropagationNetwork, PropagationOutput
 from gsvnet_model.networks.propagation.inference import PropagationInference
-from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
 from gsvnet_model.outputs.classes import ClassTable
 from gsvnet_model.scheduling.quality import QualityModel
 from gsvnet_model.stream.exact_batches import ExactBatches, Propagate
@@ -230,6 +225,8 @@ class SegmentationModel:
         self._segment: Callable[[Tensor], Tensor] = self.plain_segment
         self._propagate: Propagate = self.plain_propagate
         if self.device.type == "cuda":
+            from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
+
             self._segment = ReplayedFunction(self.plain_segment, CudaGraphs(self.device))
             # Before keyframes that are labelled beside the stream.
             self._propagate = ReplayedFunction(self.plain_propagate, CudaGraphs(self.device, -1))
@@ -253,7 +250,7 @@ class SegmentationModel:
         """Return an (H, W, 3) uint8 RGB image on the grid, as flow and intra network take it.
 
         Raises:
-            ValueError: if it is too small for a grid of 2 x 2 cells.
+            ValueError: if the image has no pixel.
         """
         stride = self.info.grid_stride_of(image.shape[0], image.shape[1])
         pixels = grid_image(image, stride, self.info.grid_filter)

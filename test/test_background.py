@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, VideoSegmenter
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.scheduling import FixedPolicy, QualityModel
 from gsvnet_model.stream import background_keyframe as background

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.scheduling import AdaptivePolicy, QualityModel, changed_cells
 from gsvnet_model.stream.carry_over import mixed_in, moved_on
 from gsvnet_model.stream.state import advanced, keyframe_state, propagate_states, publish

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_model.networks.propagation import PropagationOutput
+from gsvnet_model.ops.changed_cells import changed_cells_reference
 from gsvnet_model.scheduling import (
     SIGNAL_NAMES,
     AdaptivePolicy,
@@ -28,7 +29,6 @@ from gsvnet_model.scheduling import (
     observed_disagreement,
     where_moving,
 )
-from gsvnet_model.stream.static_cells import changed_cells_reference
 
 MODEL = QualityModel(linear={"residual": 10.0}, root={"changed": 20.0}, cut={"residual": 1.0})
 

@@ -51,9 +51,10 @@ from gsvnet_lab.policy_study.schedule import (
 )
 from gsvnet_lab.policy_study.videos import joined, varied_order
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel
-from gsvnet_model.images.preprocessing import Normalisation, grid_image, image_tensor
+from gsvnet_model.images.grid import grid_image
+from gsvnet_model.images.network_input import Normalisation, image_tensor
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.outputs.labels import labels_and_confidence
+from gsvnet_model.ops.labels import labels_and_confidence
 from gsvnet_model.scheduling import (
     SIGNAL_NAMES,
     AdaptivePolicy,

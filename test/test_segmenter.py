@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.images.preprocessing import grid_image
+from gsvnet_model.images.grid import grid_image
 from gsvnet_model.scheduling import AdaptivePolicy, FixedPolicy, QualityModel
 from gsvnet_model.scheduling.quality import Correction
 from gsvnet_model.stream.segmenter import step_together

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_lab.benchmark.timing import Spread
-from gsvnet_model.images.preprocessing import image_on_grid, image_tensor
+from gsvnet_model.images.grid import image_on_grid
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
-from gsvnet_model.outputs.labels import labels_on_device
+from gsvnet_model.ops.labels import labels_on_device
 from gsvnet_model.scheduling import changed_cells, where_moving
 
 _Frame: TypeAlias = Callable[..., tuple[Tensor, ...]]

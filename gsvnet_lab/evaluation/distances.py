@@ -16,10 +16,10 @@ from tqdm import tqdm
 from gsvnet_lab.data.camvid import LabelledImage
 from gsvnet_lab.evaluation.metrics import ConfusionMatrix, pooled
 from gsvnet_lab.evaluation.reliability import ReliabilityHistogram
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.networks.propagation import PropagationOutput
-from gsvnet_model.networks.propagation.warp import backward_warp
+from gsvnet_model.ops.warp import backward_warp
 from gsvnet_model.scheduling import FrameQuality, changed_cells, frame_signals, where_moving
 from gsvnet_model.stream.state import publish
 

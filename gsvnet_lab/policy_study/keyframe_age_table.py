@@ -20,12 +20,13 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from gsvnet_model.atomic_file import atomic_write
-from gsvnet_model.images.preprocessing import image_tensor, values_on_grid
+from gsvnet_model.images.grid import values_on_grid
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.outputs.labels import labels_and_confidence
+from gsvnet_model.ops.changed_cells import changed_cells, where_moving
+from gsvnet_model.ops.labels import labels_and_confidence
 from gsvnet_model.scheduling.quality import QualityModel
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
-from gsvnet_model.stream.static_cells import changed_cells, where_moving
 
 Video: TypeAlias = Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]
 """Frames in order: image (H, W, 3) uint8 RGB and labels (H, W) uint8, or None if unknown."""

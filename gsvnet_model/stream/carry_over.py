@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gsvnet_model.networks.propagation.warp import backward_warp
+from gsvnet_model.ops.warp import backward_warp
 
 DEFAULT_CARRY_OVER = 0.3
 """Share at which labels flicker a fifth less; more costs accuracy faster than it steadies."""

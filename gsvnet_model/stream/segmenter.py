@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gsvnet_model.images.preprocessing import GridImage
+from gsvnet_model.images.grid import GridImage
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.scheduling import FixedPolicy, FrameQuality, KeyframePolicy
 from gsvnet_model.stream.background_keyframe import BackgroundKeyframe, KeyframeWorker

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_model.hardware.free_cores import on_free_cores
-from gsvnet_model.images.preprocessing import GridImage, image_tensor
+from gsvnet_model.images.grid import GridImage
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.outputs.labels import labels_and_confidence
+from gsvnet_model.ops.labels import labels_and_confidence
 from gsvnet_model.scheduling import (
     FrameQuality,
     changed_cells,
