@@ -7,8 +7,9 @@ import copy
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -36,7 +37,9 @@ from gsvnet_model.networks.propagation.inference import PropagationInference
 from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
 from gsvnet_model.outputs.classes import ClassTable
 from gsvnet_model.scheduling.quality import QualityModel
-from gsvnet_model.stream.exact_batches import ExactBatches, Propagate
+
+Propagate: TypeAlias = Callable[[Tensor, Tensor, Tensor], PropagationOutput]
+"""From (N, K, h, w) logits, (N, 3, h, w) current and (N, 3, h, w) previous image."""
 
 INPUT_SCALES = (0.1, 2.0)
 """Smallest and largest number of keyframe input pixels per image pixel and direction."""
@@ -233,7 +236,6 @@ class SegmentationModel:
             self._segment = ReplayedFunction(self.plain_segment, CudaGraphs(self.device))
             # Before keyframes that are labelled beside the stream.
             self._propagate = ReplayedFunction(self.plain_propagate, CudaGraphs(self.device, -1))
-        self._batches = ExactBatches(self._propagate)
 
     @on_free_cores
     @torch.inference_mode()
@@ -284,26 +286,6 @@ class SegmentationModel:
             The new state and what was computed on the way.
         """
         return self._propagate(logits, current, previous)
-
-    @on_free_cores
-    @torch.inference_mode()
-    def propagate_streams(
-        self,
-        states: Sequence[Tensor],
-        current: Sequence[Tensor],
-        previous: Sequence[Tensor],
-    ) -> list[PropagationOutput]:
-        """Propagate several streams of one size, each exactly as `propagate` would.
-
-        Args:
-            states: one (1, K, h, w) state per stream.
-            current: one (1, 3, h, w) normalised grid image each.
-            previous: the same of the frames before.
-
-        Returns:
-            One output per stream.
-        """
-        return self._batches(states, current, previous)
 
 
 # No method: the model would hold what holds the model, and its memory would outlive it.

@@ -118,7 +118,7 @@ def test_images_come_to_the_grid_as_on_the_host(
 @pytest.mark.parametrize("interval", [1, 3])
 def test_a_stream_on_the_device_labels_as_the_stream_does(interval: int) -> None:
     model = random_model(temperatures=(1.0, 3.0, 1.5))
-    stream = VideoSegmenter(model, interval, carry_over=0)
+    stream = VideoSegmenter(model, interval, temporal_blending=0)
     resident = DeviceStream(model, interval)
     for image in images(6):
         step = stream.step(image)

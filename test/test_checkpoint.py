@@ -22,7 +22,7 @@ from gsvnet_model.hardware.device import choose_device
 from gsvnet_model.images.preprocessing import Normalisation
 from gsvnet_model.networks.keyframe import KEYFRAME_NETWORKS
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.scheduling import QualityModel
+from gsvnet_model.scheduling.quality import QualityModel
 
 
 @pytest.fixture

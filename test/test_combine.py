@@ -17,7 +17,7 @@ from gsvnet_model.checkpoint import load_model, read_networks, save_model
 from gsvnet_model.images.preprocessing import Normalisation
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.scheduling import QualityModel
+from gsvnet_model.scheduling.quality import QualityModel
 
 KEYFRAMES = ModelInfo("swiftnet_r18", CAMVID, Normalisation.swiftnet(), 0.8, command="one")
 CARRIES = dataclasses.replace(

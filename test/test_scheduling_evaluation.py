@@ -54,14 +54,11 @@ from gsvnet_model import CAMVID, ModelInfo, SegmentationModel
 from gsvnet_model.images.preprocessing import Normalisation, grid_image, image_tensor
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.outputs.labels import labels_and_confidence
-from gsvnet_model.scheduling import (
-    SIGNAL_NAMES,
-    AdaptivePolicy,
-    FixedPolicy,
-    QualityModel,
-    changed_cells,
-    where_moving,
-)
+from gsvnet_model.scheduling.adaptive import AdaptivePolicy
+from gsvnet_model.scheduling.fixed import FixedPolicy
+from gsvnet_model.scheduling.quality import QualityModel
+from gsvnet_model.scheduling.signals import SIGNAL_NAMES
+from gsvnet_model.stream.static_cells import changed_cells, where_moving
 
 COSTS = FrameCosts(60.0, 10.0)
 IMAGE = tuple[NDArray[np.uint8], NDArray[np.uint8]]

@@ -21,7 +21,8 @@ from gsvnet_model.images.preprocessing import image_on_grid, image_tensor
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
 from gsvnet_model.outputs.labels import labels_on_device
-from gsvnet_model.scheduling import changed_cells, where_moving
+from gsvnet_model.stream.advance import advance_cells
+from gsvnet_model.stream.static_cells import changed_cells
 
 _Frame: TypeAlias = Callable[..., tuple[Tensor, ...]]
 """From the image, and the state and the image on the grid before it, to labels and the same."""
@@ -48,9 +49,9 @@ class DeviceStream:
     """Labels the frames of one stream as `VideoSegmenter` does, without a word to the host.
 
     The host decides nothing on the way: keyframes come at a fixed interval, scene cuts are not
-    looked for, frames in which nothing moved are computed like all others, keyframes carry nothing
-    over, and confidences do not depend on the estimated quality. So a GPU can replay whole frames,
-    from image to labels.
+    looked for, frames in which nothing moved are computed like all others, keyframes are not
+    blended, and confidences do not depend on the estimated quality. So a GPU can replay whole
+    frames, from image to labels.
 
     Args:
         model: the weights.
@@ -112,8 +113,8 @@ def _propagated(
     """Return the same, from the state and the image on the grid of the frame before."""
     current = _on_grid(model, image)
     moving = changed_cells(current, reference)
-    new = where_moving(moving, model.plain_propagate(state, current, reference).logits, state)
-    return _labelled(new, image, temperature), new, where_moving(moving, current, reference)
+    (new, kept, _), _ = advance_cells(model.plain_propagate, state, reference, current, moving)
+    return _labelled(new, image, temperature), new, kept
 
 
 def _on_grid(model: SegmentationModel, image: Tensor) -> Tensor:
