@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.scheduling import AdaptivePolicy, BudgetPolicy, FixedPolicy, KeyframePolicy
 from gsvnet_ros.node.parameters import Settings
 
