@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 
 

@@ -36,7 +36,8 @@ from gsvnet_lab.tradeoff.measure import (
 from gsvnet_lab.tradeoff.plot import plot_tradeoff
 from gsvnet_model.checkpoint import default_weights, read_networks
 from gsvnet_model.hardware.device import AUTO, PRECISIONS, choose_device, choose_precision
-from gsvnet_model.model import ModelInfo, SegmentationModel
+from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 
 _EQUAL_THROUGHPUT_INTERVAL = 4

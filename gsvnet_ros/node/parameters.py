@@ -14,7 +14,7 @@ from typing import Any, Literal
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
 from gsvnet_model.hardware.device import AUTO, PRECISIONS
-from gsvnet_model.model import INPUT_SCALES
+from gsvnet_model.model_info import INPUT_SCALES
 from gsvnet_model.outputs.merge import parse_group
 from gsvnet_model.outputs.overlay import DEFAULT_OVERLAY_ALPHA
 from gsvnet_model.scheduling.adaptive import (

@@ -28,7 +28,8 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
 from gsvnet_model.checkpoint import load_model
-from gsvnet_model.model import ModelInfo, SegmentationModel
+from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.outputs.merge import MergedClasses, merge_classes
 from gsvnet_model.stream.background_keyframe import KeyframeWorker
 from gsvnet_model.stream.segmenter import VideoSegmenter
