@@ -19,7 +19,7 @@ from gsvnet_model.hardware.device import AUTO, choose_device
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("ablate", help="compare variants of the propagation network")
+    parser = verbs.add_parser("ablate")
     parser.add_argument("--recipe", type=Path, required=True, help="YAML file in recipes/")
     parser.add_argument(
         "--weights",

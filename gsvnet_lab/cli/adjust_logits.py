@@ -18,11 +18,7 @@ from gsvnet_model.checkpoint import store_logit_adjustment
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser(
-        "adjust-logits",
-        aliases=["balance"],  # its name when the shipped weights were made
-        help="fit one additive logit per class, for the highest mIoU",
-    )
+    parser = verbs.add_parser("adjust-logits")
     add_data_option(parser)
     add_split_option(parser, "train")
     parser.add_argument(

@@ -41,7 +41,7 @@ _QUICK: dict[str, object] = {
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("benchmark", help="measure speed and memory on the built-in drive")
+    parser = verbs.add_parser("benchmark")
     parser.add_argument(
         "--sizes", nargs="+", type=image_size, default=[(360, 480), (1024, 2048)], metavar="WxH"
     )

@@ -18,7 +18,7 @@ from gsvnet_model.checkpoint import store_temperatures
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("calibrate", help="fit confidences to labelled footage of your own")
+    parser = verbs.add_parser("calibrate")
     add_data_option(parser)
     add_split_option(parser, "val")
     parser.add_argument("--ages", type=int, default=5, help="number of temperatures")

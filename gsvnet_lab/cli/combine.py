@@ -16,7 +16,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser(
         "combine",
-        help="let keyframes be carried by the propagation network of other weights",
         description="A trained propagation network serves keyframes of any network that has the "
         "same classes: it needs no training for the next one.",
     )

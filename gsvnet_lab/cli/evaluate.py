@@ -31,7 +31,7 @@ from gsvnet_model.stream.state import DEFAULT_TEMPORAL_BLENDING
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("evaluate", help="measure accuracy, confidence, stability and cost")
+    parser = verbs.add_parser("evaluate")
     data = parser.add_mutually_exclusive_group()
     add_data_option(data)
     data.add_argument("--cityscapes", type=Path, help="Cityscapes folder to evaluate on instead")

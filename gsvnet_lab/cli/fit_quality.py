@@ -34,9 +34,7 @@ _CUTS = 200
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser(
-        "fit-quality", help="fit the estimate that keyframe policies go by to the weights"
-    )
+    parser = verbs.add_parser("fit-quality")
     add_data_option(parser)
     parser.add_argument("--drives", type=int, default=10, help="street drives (%(default)s)")
     parser.add_argument("--stills", type=int, default=24, help="moved stills (%(default)s)")

@@ -17,7 +17,7 @@ from gsvnet_model.outputs.classes import CAMVID, CITYSCAPES, ClassTable
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("import", help="convert released checkpoints (.pt, .pth, .tar)")
+    parser = verbs.add_parser("import")
     parser.add_argument("keyframe", type=Path, help="SwiftNet-R18 or BiSeNet-R18 checkpoint")
     parser.add_argument("propagation", type=Path, help="GSVNet checkpoint with FlowLight")
     parser.add_argument("output", type=Path, help="safetensors file to write")

@@ -21,7 +21,7 @@ from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("latency", help="compare keyframes in the stream and beside it")
+    parser = verbs.add_parser("latency")
     add_data_option(parser)
     parser.add_argument("--rate", type=float, default=15.0, help="of the camera, Hz (%(default)g)")
     parser.add_argument(

@@ -55,7 +55,7 @@ _TIMED_FRAMES = 12
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("schedule", help="compare keyframe policies")
+    parser = verbs.add_parser("schedule")
     add_data_option(parser)
     parser.add_argument("--quality", type=Path, required=True, help="what fit-quality wrote")
     parser.add_argument(

@@ -49,7 +49,7 @@ _TIMED_IMAGES = 32
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("tradeoff", help="plot accuracy over throughput")
+    parser = verbs.add_parser("tradeoff")
     add_data_option(parser)
     add_split_option(parser, "val")
     parser.add_argument(

@@ -28,7 +28,7 @@ from gsvnet_model.outputs.classes import CAMVID
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("train", help="train a keyframe or propagation network")
+    parser = verbs.add_parser("train")
     kinds = parser.add_subparsers(required=True, metavar="keyframe|propagation")
     keyframe = kinds.add_parser("keyframe", help="train an image network for the keyframes")
     keyframe.set_defaults(run=_train_keyframe)
