@@ -17,12 +17,12 @@ from torch.nn import functional as F
 from gsvnet_model.hardware.allocator import tune_malloc
 from gsvnet_model.hardware.device import numbered
 from gsvnet_model.hardware.free_cores import on_free_cores
-from gsvnet_model.images.preprocessing import GridImage, grid_image, image_tensor
+from gsvnet_model.images.grid import GridImage, grid_image
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm
 from gsvnet_model.networks.propagation import PropagationNetwork, PropagationOutput
 from gsvnet_model.networks.propagation.inference import PropagationInference
-from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
 
 Propagate: TypeAlias = Callable[[Tensor, Tensor, Tensor], PropagationOutput]
 """From (N, K, h, w) logits, (N, 3, h, w) current and (N, 3, h, w) previous image."""
@@ -83,6 +83,8 @@ class SegmentationModel:
         self._segment: Callable[[Tensor], Tensor] = self.plain_segment
         self._propagate: Propagate = self.plain_propagate
         if self.device.type == "cuda":
+            from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
+
             self._segment = ReplayedFunction(self.plain_segment, CudaGraphs(self.device))
             # Before keyframes that are labelled beside the stream.
             self._propagate = ReplayedFunction(self.plain_propagate, CudaGraphs(self.device, -1))
@@ -105,7 +107,7 @@ class SegmentationModel:
         """Return an (H, W, 3) uint8 RGB image on the grid, as flow and intra network take it.
 
         Raises:
-            ValueError: if it is too small for a grid of 2 x 2 cells.
+            ValueError: if the image has no pixel.
         """
         stride = self.info.grid_stride_of(image.shape[0], image.shape[1])
         pixels = grid_image(image, stride, self.info.grid_filter)

@@ -11,14 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from gsvnet_model.images.preprocessing import (
-    GridFilter,
-    Normalisation,
-    check_grid,
-    grid_size,
-    input_size,
-    keyframe_image,
-)
+from gsvnet_model.images.grid import GridFilter, check_grid, grid_size
+from gsvnet_model.images.network_input import Normalisation, input_size, keyframe_image
 from gsvnet_model.outputs.classes import ClassTable
 from gsvnet_model.scheduling.quality import QualityModel
 

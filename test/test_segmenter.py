@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.images.preprocessing import grid_image
+from gsvnet_model.images.grid import grid_image
 from gsvnet_model.scheduling.adaptive import AdaptivePolicy
 from gsvnet_model.scheduling.fixed import FixedPolicy
 from gsvnet_model.scheduling.quality import Correction, QualityModel

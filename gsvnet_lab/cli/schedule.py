@@ -25,11 +25,7 @@ from gsvnet_lab.policy_study.learned_baselines import (
     load_baselines,
     predicted_disagreement,
 )
-from gsvnet_lab.policy_study.report import (
-    comparison_table,
-    plot_comparisons,
-    summary_table,
-)
+from gsvnet_lab.policy_study.report import comparison_table, plot_comparisons, summary_table
 from gsvnet_lab.policy_study.schedule import FrameCosts, run_policy
 from gsvnet_lab.policy_study.videos import (
     EVALUATION_SEED,

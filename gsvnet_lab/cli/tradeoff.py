@@ -12,12 +12,7 @@ import torch
 from torch import nn
 
 from gsvnet_lab.benchmark.timing import CLOCKS
-from gsvnet_lab.cli.options import (
-    add_data_option,
-    add_split_option,
-    chosen_split,
-    counting_number,
-)
+from gsvnet_lab.cli.options import add_data_option, add_split_option, chosen_split, counting_number
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
 from gsvnet_lab.reporting.model_card import markdown_table
 from gsvnet_lab.tradeoff.curves import (
