@@ -103,7 +103,9 @@ def test_cached_loops_follow_a_change_of_a_helper_in_another_file(tmp_path: Path
 
     def rounded() -> str:
         command = [sys.executable, "-c", ROUNDING]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
