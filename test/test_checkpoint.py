@@ -15,8 +15,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, checkpoint, load_model, save_model
-from gsvnet_model.checkpoint import default_weights, read_networks, store_metrics
+from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, load_model, save_model
+from gsvnet_model.checkpoint import default_weights, read_networks, store_metrics, writer
 from gsvnet_model.hardware import device
 from gsvnet_model.hardware.device import choose_device
 from gsvnet_model.images.preprocessing import Normalisation
@@ -289,7 +289,7 @@ def test_a_file_that_cannot_be_written(
         Path(str(arguments[1])).write_bytes(b"half of it")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", cut)
+    monkeypatch.setattr(writer, "save_file", cut)
     with pytest.raises(ValueError, match="no space left"):
         store_metrics(new, {"average_miou_interval_1": 60.0})
     assert new.read_bytes() == before

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from gsvnet_model.atomic_file import atomic_write
+from gsvnet_model.checkpoint.atomic_file import atomic_write
 from gsvnet_model.images.preprocessing import image_tensor, values_on_grid
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.outputs.labels import labels_and_confidence
