@@ -11,12 +11,18 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from gsvnet_model.checkpoint.atomic_file import atomic_write
-from gsvnet_model.checkpoint.metadata import METADATA_KEY, STORED_LOGIT_ADJUSTMENT, to_metadata
-from gsvnet_model.checkpoint.reader import read_file
+from gsvnet_model.checkpoint.metadata import (
+    METADATA_KEY,
+    STORED_LOGIT_ADJUSTMENT,
+    decode_metadata,
+    from_metadata,
+    to_metadata,
+)
+from gsvnet_model.checkpoint.reader import check_values, network_tensors, read_file
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.scheduling.quality import QualityModel
@@ -39,13 +45,15 @@ def save_model(
         dtype: of the floating-point tensors in the file; float16 halves it.
 
     Raises:
-        ValueError: if the file cannot be written.
+        ValueError: if the file cannot be written, or would not be loaded again: values that are
+            not finite in `dtype`, or metadata that makes no sense.
     """
-    tensors: dict[str, Tensor] = {}
-    for prefix, network in (("keyframe.", keyframe), ("propagation.", propagation)):
-        for name, value in network.state_dict().items():
-            value = value.detach().cpu().contiguous()
-            tensors[prefix + name] = value.to(dtype) if value.is_floating_point() else value
+    tensors = {
+        name: value.to(dtype) if value.is_floating_point() else value
+        for name, value in network_tensors(keyframe, propagation).items()
+    }
+    for name, value in tensors.items():
+        check_values(name, value, str(path))
     _write(path, tensors, to_metadata(propagation.config, info))
 
 
@@ -55,9 +63,7 @@ def store_metrics(path: Path, metrics: Mapping[str, float]) -> None:
     Raises:
         ValueError: if the file is no checkpoint of this project.
     """
-    metadata, tensors = read_file(path)
-    metadata["info"]["metrics"] = dict(metrics)
-    _write(path, tensors, metadata)
+    _replace(path, {"metrics": dict(metrics)})
 
 
 def store_logit_adjustment(path: Path, bias: Sequence[float], command: str) -> None:
@@ -71,11 +77,10 @@ def store_logit_adjustment(path: Path, bias: Sequence[float], command: str) -> N
     Raises:
         ValueError: if the file is no checkpoint of this project.
     """
-    metadata, tensors = read_file(path)
-    metadata["info"][STORED_LOGIT_ADJUSTMENT] = list(bias)
-    metadata["info"]["metrics"] = {}  # they were of other labels
-    metadata["info"]["command"] = command
-    _write(path, tensors, metadata)
+    stale_metrics: dict[str, float] = {}  # they were measured with other labels
+    _replace(
+        path, {STORED_LOGIT_ADJUSTMENT: list(bias), "metrics": stale_metrics, "command": command}
+    )
 
 
 def store_temperatures(path: Path, temperatures: Sequence[float]) -> None:
@@ -84,9 +89,7 @@ def store_temperatures(path: Path, temperatures: Sequence[float]) -> None:
     Raises:
         ValueError: if the file is no checkpoint of this project.
     """
-    metadata, tensors = read_file(path)
-    metadata["info"]["temperatures"] = list(temperatures)
-    _write(path, tensors, metadata)
+    _replace(path, {"temperatures": list(temperatures)})
 
 
 def store_quality(path: Path, quality: QualityModel, temperature_slope: float) -> None:
@@ -100,18 +103,23 @@ def store_quality(path: Path, quality: QualityModel, temperature_slope: float) -
     Raises:
         ValueError: if the file is no checkpoint of this project.
     """
-    metadata, tensors = read_file(path)
-    metadata["info"]["quality"] = dataclasses.asdict(quality)
-    metadata["info"]["temperature_slope"] = temperature_slope
-    _write(path, tensors, metadata)
+    _replace(path, {"quality": dataclasses.asdict(quality), "temperature_slope": temperature_slope})
+
+
+def _replace(path: Path, fields: Mapping[str, Any]) -> None:
+    """Replace fields of the info in the metadata of a weights file."""
+    content = read_file(path)
+    info = {**content.metadata["info"], **fields}
+    _write(path, content.tensors, {**content.metadata, "info": info})
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    text = json.dumps(metadata)
+    from_metadata(decode_metadata(text))
+    stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     try:
         with atomic_write(path) as partial:
-            save_file(dict(tensors), partial, {METADATA_KEY: json.dumps(metadata)})
-            # safetensors makes the file private; the node may run as somebody else.
-            partial.chmod(0o644)
+            partial.write_bytes(save(stored, {METADATA_KEY: text}))
     except (OSError, SafetensorError) as error:
         raise ValueError(
             f"expected a weights file that can be written, got {path}: {error}"
