@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from gsvnet_model.atomic_file import atomic_write
+from gsvnet_model.checkpoint.atomic_file import atomic_write
 from gsvnet_model.hardware.device import AUTO, choose_device, choose_precision
 from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model import SegmentationModel

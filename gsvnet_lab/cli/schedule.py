@@ -36,7 +36,7 @@ from gsvnet_lab.policy_study.videos import (
     varied_order,
 )
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
-from gsvnet_model.atomic_file import atomic_write
+from gsvnet_model.checkpoint.atomic_file import atomic_write
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.outputs.classes import CAMVID
 from gsvnet_model.scheduling.adaptive import AdaptivePolicy

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from gsvnet_lab.motion import MovingFrame
-from gsvnet_model.atomic_file import atomic_write
+from gsvnet_model.checkpoint.atomic_file import atomic_write
 from gsvnet_model.images.grid import grid_image
 from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model_info import ModelInfo

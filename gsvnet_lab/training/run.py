@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from gsvnet_lab.training.fingerprint import check_fingerprint
-from gsvnet_model.atomic_file import atomic_write
+from gsvnet_model.checkpoint.atomic_file import atomic_write
 
 _LOG = "log.jsonl"
 
