@@ -22,7 +22,8 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 
 from gsvnet_model.checkpoint import load_model, save_model
-from gsvnet_model.model import ModelInfo, SegmentationModel
+from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.outputs.classes import CAMVID, CITYSCAPES, IGNORE_INDEX, ClassTable
 from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL, Segmentation, VideoSegmenter
 

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from gsvnet_model.atomic_file import atomic_write
 from gsvnet_model.hardware.device import AUTO, choose_device, choose_precision
-from gsvnet_model.images.preprocessing import Normalisation
-from gsvnet_model.model import ModelInfo, SegmentationModel
+from gsvnet_model.images.network_input import Normalisation
+from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.outputs.classes import ClassTable

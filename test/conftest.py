@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from gsvnet_model.checkpoint import save_model
-from gsvnet_model.images.preprocessing import Normalisation
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.images.network_input import Normalisation
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.outputs.classes import CAMVID

@@ -19,10 +19,10 @@ from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, checkpoint, load_
 from gsvnet_model.checkpoint import default_weights, read_networks, store_metrics
 from gsvnet_model.hardware import device
 from gsvnet_model.hardware.device import choose_device
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.keyframe import KEYFRAME_NETWORKS
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.scheduling import QualityModel
+from gsvnet_model.scheduling.quality import QualityModel
 
 
 @pytest.fixture

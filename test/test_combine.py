@@ -14,10 +14,10 @@ from models import moving_images
 from gsvnet_lab.cli import main
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, VideoSegmenter
 from gsvnet_model.checkpoint import load_model, read_networks, save_model
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.scheduling import QualityModel
+from gsvnet_model.scheduling.quality import QualityModel
 
 KEYFRAMES = ModelInfo("swiftnet_r18", CAMVID, Normalisation.swiftnet(), 0.8, command="one")
 CARRIES = dataclasses.replace(

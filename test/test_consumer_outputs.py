@@ -8,10 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gsvnet_model.outputs.classes import CAMVID
-from gsvnet_model.outputs.consumer import (
-    consumer_outputs,
-    output_size,
-)
+from gsvnet_model.outputs.consumer import consumer_outputs, output_size
 from gsvnet_model.outputs.merge import merge_classes
 
 ALL = merge_classes(CAMVID, [])

@@ -27,8 +27,8 @@ from gsvnet_lab.training.pretrained import load_pretrained
 from gsvnet_lab.training.recipe import read_parts, read_recipe
 from gsvnet_lab.training.run import WeightAverage, read_log
 from gsvnet_model.checkpoint import read_networks, save_model, store_logit_adjustment
-from gsvnet_model.images.preprocessing import Normalisation
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.images.network_input import Normalisation
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.keyframe.bisenet import BiSeNet
 from gsvnet_model.networks.keyframe.ddrnet import DDRNet

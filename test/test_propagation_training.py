@@ -26,8 +26,8 @@ from gsvnet_lab.training.propagation_recipe import PropagationRecipe
 from gsvnet_lab.training.recipe import read_parts, read_recipe
 from gsvnet_lab.training.run import WeightAverage, read_log
 from gsvnet_model.checkpoint import read_networks, save_model
-from gsvnet_model.images.preprocessing import Normalisation
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.images.network_input import Normalisation
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe.bisenet import BiSeNet
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.outputs.classes import CAMVID

@@ -38,30 +38,19 @@ from gsvnet_lab.policy_study.learned_baselines import (
     predicted_disagreement,
     save_baselines,
 )
-from gsvnet_lab.policy_study.report import (
-    comparison_table,
-    plot_comparisons,
-    summary_table,
-)
-from gsvnet_lab.policy_study.schedule import (
-    FrameCosts,
-    fixed_schedules,
-    miou,
-    run_policy,
-)
+from gsvnet_lab.policy_study.report import comparison_table, plot_comparisons, summary_table
+from gsvnet_lab.policy_study.schedule import FrameCosts, fixed_schedules, miou, run_policy
 from gsvnet_lab.policy_study.videos import joined, varied_order
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel
-from gsvnet_model.images.preprocessing import Normalisation, grid_image, image_tensor
+from gsvnet_model.images.grid import grid_image
+from gsvnet_model.images.network_input import Normalisation, image_tensor
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.outputs.labels import labels_and_confidence
-from gsvnet_model.scheduling import (
-    SIGNAL_NAMES,
-    AdaptivePolicy,
-    FixedPolicy,
-    QualityModel,
-    changed_cells,
-    where_moving,
-)
+from gsvnet_model.ops.changed_cells import changed_cells, where_moving
+from gsvnet_model.ops.labels import labels_and_confidence
+from gsvnet_model.scheduling.adaptive import AdaptivePolicy
+from gsvnet_model.scheduling.fixed import FixedPolicy
+from gsvnet_model.scheduling.quality import QualityModel
+from gsvnet_model.scheduling.signals import SIGNAL_NAMES
 
 COSTS = FrameCosts(60.0, 10.0)
 IMAGE = tuple[NDArray[np.uint8], NDArray[np.uint8]]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 
 
@@ -71,7 +71,7 @@ def measure_complexity(
         size: (height, width) of the images.
 
     Raises:
-        ValueError: if the image is too small for a grid.
+        ValueError: if the images have no pixel.
 
     See:
         Paper Sec. 4 (parameters and GFLOPs of keyframes and other frames).

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsvnet_model.images.preprocessing import image_tensor
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.images.network_input import image_tensor
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.networks.propagation.flow import flow_on_grid
 

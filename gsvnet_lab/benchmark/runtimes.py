@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from gsvnet_lab.benchmark.workload import Workload
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm
 from gsvnet_model.networks.propagation import PropagationNetwork

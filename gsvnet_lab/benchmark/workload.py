@@ -16,7 +16,8 @@ from gsvnet_lab.benchmark.released_arrangement import ReleasedArrangement
 from gsvnet_lab.data.images import BUILT_IN, open_images
 from gsvnet_model.checkpoint import default_weights, read_networks
 from gsvnet_model.hardware.device import choose_device, choose_precision
-from gsvnet_model.model import ModelInfo, SegmentationModel
+from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.outputs.classes import ClassTable
 

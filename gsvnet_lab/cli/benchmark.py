@@ -17,13 +17,7 @@ from gsvnet_lab.benchmark.device_resident import time_device_resident
 from gsvnet_lab.benchmark.memory import stream_memory
 from gsvnet_lab.benchmark.report import WorkloadFigures, report
 from gsvnet_lab.benchmark.runtimes import RUNTIMES, compare_runtimes, runtime_versions
-from gsvnet_lab.benchmark.timing import (
-    CLOCKS,
-    MIN_IMAGES,
-    clock_of,
-    time_frames,
-    time_streams,
-)
+from gsvnet_lab.benchmark.timing import CLOCKS, MIN_IMAGES, clock_of, time_frames, time_streams
 from gsvnet_lab.benchmark.workload import Workload
 from gsvnet_lab.cli.options import add_model_options, counting_number, image_size
 from gsvnet_lab.reporting.environment import describe_machine, write_json

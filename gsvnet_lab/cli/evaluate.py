@@ -25,8 +25,8 @@ from gsvnet_lab.reporting.environment import describe_machine, sha256, write_jso
 from gsvnet_lab.reporting.model_card import write_model_card
 from gsvnet_model.checkpoint import read_networks, store_metrics
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.stream.carry_over import DEFAULT_CARRY_OVER
 from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL
+from gsvnet_model.stream.state import DEFAULT_TEMPORAL_BLENDING
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -101,8 +101,12 @@ def _measure_camvid(
     """Return counts, image size (height, width), figures of streams and number of judged frames."""
     split = chosen_split(options, model.info)
     result = evaluate_distances(model, split, options.max_interval, options.keyframe_output)
-    usual = DEFAULT_KEYFRAME_INTERVAL
-    kinds = [(1, 0.0), *((usual, share) for share in (0.0, DEFAULT_CARRY_OVER))]
+    intervals = range(2, max(options.max_interval, 2) + 1)
+    kinds = [
+        (1, 0.0),
+        (min(DEFAULT_KEYFRAME_INTERVAL, intervals[-1]), 0.0),
+        *((interval, DEFAULT_TEMPORAL_BLENDING) for interval in intervals),
+    ]
     judged = len(split) - (options.max_interval - 1)  # those that every distance can reach
     return result, split[0][1].shape, measure_streams(model, split, kinds), judged
 

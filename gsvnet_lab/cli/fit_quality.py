@@ -10,11 +10,7 @@ from pathlib import Path
 from gsvnet_lab.cli.options import add_data_option, add_model_options, chosen_model
 from gsvnet_lab.data.camvid import find_camvid, open_split
 from gsvnet_lab.fitting.calibration import fit_temperature_slope
-from gsvnet_lab.fitting.quality import (
-    agreement_of,
-    cut_signals,
-    fit_quality,
-)
+from gsvnet_lab.fitting.quality import agreement_of, cut_signals, fit_quality
 from gsvnet_lab.policy_study.keyframe_age_table import keyframe_age_table
 from gsvnet_lab.policy_study.learned_baselines import (
     BASELINES,

@@ -7,12 +7,7 @@ import argparse
 import math
 from pathlib import Path
 
-from gsvnet_lab.cli.options import (
-    add_data_option,
-    add_model_options,
-    chosen_model,
-    counting_number,
-)
+from gsvnet_lab.cli.options import add_data_option, add_model_options, chosen_model, counting_number
 from gsvnet_lab.data.camvid import find_camvid, open_split
 from gsvnet_lab.evaluation.latency import LatencyFigures, measure_latency
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json

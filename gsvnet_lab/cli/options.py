@@ -9,7 +9,8 @@ from pathlib import Path
 from gsvnet_lab.data.camvid import DATA_VARIABLE, LabelledImages, find_camvid, open_split
 from gsvnet_model.checkpoint import default_weights, load_model
 from gsvnet_model.hardware.device import AUTO, PRECISIONS
-from gsvnet_model.model import ModelInfo, SegmentationModel
+from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model_info import ModelInfo
 
 
 def image_size(text: str) -> tuple[int, int]:

@@ -25,11 +25,7 @@ from gsvnet_lab.policy_study.learned_baselines import (
     load_baselines,
     predicted_disagreement,
 )
-from gsvnet_lab.policy_study.report import (
-    comparison_table,
-    plot_comparisons,
-    summary_table,
-)
+from gsvnet_lab.policy_study.report import comparison_table, plot_comparisons, summary_table
 from gsvnet_lab.policy_study.schedule import FrameCosts, run_policy
 from gsvnet_lab.policy_study.videos import (
     EVALUATION_SEED,
@@ -43,7 +39,8 @@ from gsvnet_lab.reporting.environment import describe_machine, sha256, write_jso
 from gsvnet_model.atomic_file import atomic_write
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.outputs.classes import CAMVID
-from gsvnet_model.scheduling import AdaptivePolicy, QualityModel
+from gsvnet_model.scheduling.adaptive import AdaptivePolicy
+from gsvnet_model.scheduling.quality import QualityModel
 from gsvnet_model.stream.segmenter import VideoSegmenter
 
 _DISTANCES = 24

@@ -12,12 +12,7 @@ import torch
 from torch import nn
 
 from gsvnet_lab.benchmark.timing import CLOCKS
-from gsvnet_lab.cli.options import (
-    add_data_option,
-    add_split_option,
-    chosen_split,
-    counting_number,
-)
+from gsvnet_lab.cli.options import add_data_option, add_split_option, chosen_split, counting_number
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
 from gsvnet_lab.reporting.model_card import markdown_table
 from gsvnet_lab.tradeoff.curves import (
@@ -36,7 +31,8 @@ from gsvnet_lab.tradeoff.measure import (
 from gsvnet_lab.tradeoff.plot import plot_tradeoff
 from gsvnet_model.checkpoint import default_weights, read_networks
 from gsvnet_model.hardware.device import AUTO, PRECISIONS, choose_device, choose_precision
-from gsvnet_model.model import ModelInfo, SegmentationModel
+from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 
 _EQUAL_THROUGHPUT_INTERVAL = 4

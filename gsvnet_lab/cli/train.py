@@ -19,8 +19,8 @@ from gsvnet_lab.training.recipe import read_parts
 from gsvnet_lab.training.run import Run
 from gsvnet_model.checkpoint import read_networks, save_model
 from gsvnet_model.hardware.device import AUTO, choose_device
-from gsvnet_model.images.preprocessing import Normalisation
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.images.network_input import Normalisation
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.outputs.classes import CAMVID

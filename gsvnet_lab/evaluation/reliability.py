@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,15 @@ class ReliabilityHistogram:
     def __init__(self) -> None:
         self.counts: NDArray[np.int64] = np.zeros(256, np.int64)
         self.correct: NDArray[np.int64] = np.zeros(256, np.int64)
+
+    @classmethod
+    def sum(cls, histograms: Iterable[ReliabilityHistogram]) -> ReliabilityHistogram:
+        """Return several histograms as one."""
+        total = cls()
+        for histogram in histograms:
+            total.counts += histogram.counts
+            total.correct += histogram.correct
+        return total
 
     def update(
         self, labels: NDArray[np.uint8], confidence: NDArray[np.uint8], truth: NDArray[np.uint8]

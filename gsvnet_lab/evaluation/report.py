@@ -39,7 +39,7 @@ class EvaluationReport:
             "Cost": self._cost_table(),
         }
         if self.streams:
-            tables["Whole streams"] = self._stream_table()
+            tables["As a stream runs"] = self._stream_table()
         return tables
 
     def figures(self) -> dict[str, object]:
@@ -143,12 +143,22 @@ class EvaluationReport:
         rows = [
             (
                 stream.interval,
-                f"{stream.carry_over:g}" if stream.interval > 1 else "",
-                stream.miou,
+                f"{stream.temporal_blending:g}" if stream.interval > 1 else "",
+                stream.average_miou,
+                stream.minimum_miou,
+                f"{max(stream.expected_calibration_error):.3f}",
                 f"{stream.flicker:.2f}",
                 f"{100 * (stream.flicker / per_frame - 1):+.0f} %" if per_frame else "",
             )
             for stream in self.streams
         ]
-        header = ("interval", "carry-over", "mIoU", "flicker %", "against per frame")
+        header = (
+            "interval",
+            "temporal blending",
+            "average mIoU",
+            "minimum mIoU",
+            "largest ECE",
+            "flicker %",
+            "against per frame",
+        )
         return markdown_table(header, rows)

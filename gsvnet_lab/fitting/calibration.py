@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from gsvnet_lab.data.camvid import LabelledImage
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.stream.state import StreamState, advanced, keyframe_state, propagate_states
+from gsvnet_model.stream.state import StreamState, keyframe_state, propagate_states
 
 TEMPERATURES: NDArray[np.float64] = np.exp(np.linspace(np.log(0.4), np.log(4.0), 47))
 """The candidates: steps of 5 %."""
@@ -125,7 +125,7 @@ def _judged_frames(
             logits, state = keyframe_state(model, image, on_grid)
         else:
             (propagated,) = propagate_states(model, [state], [on_grid])
-            state = advanced(state, propagated, on_grid)
+            state = state.followed_by(propagated, on_grid)
             logits = state.logits
         rows, columns = np.nonzero(truth < model.info.classes.num_classes)
         if len(rows):

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from gsvnet_lab.data.camvid import LabelledImage
 from gsvnet_lab.evaluation.metrics import ConfusionMatrix
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
 
 _CHANGES: NDArray[np.float64] = np.arange(-30, 31) / 20

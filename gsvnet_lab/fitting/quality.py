@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from gsvnet_lab.policy_study.keyframe_age_table import KeyframeAgeTable, Video, disagreement
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.scheduling.observed import observed_disagreement
+from gsvnet_model.ops.changed_cells import changed_cells
 from gsvnet_model.scheduling.quality import QualityModel, log_signal
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
-from gsvnet_model.stream.static_cells import changed_cells
+from gsvnet_model.stream.state import observed_disagreement
 
 _RIDGE = 1e-3
 _SWEEPS = 3000

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_lab.policy_study.baselines import (
-    DisagreementPolicy,
-    FrameDifferencePolicy,
-)
+from gsvnet_lab.policy_study.baselines import DisagreementPolicy, FrameDifferencePolicy
 from gsvnet_lab.policy_study.best_schedule import best_ages, foreseen_ages
 from gsvnet_lab.policy_study.keyframe_age_table import (
     GIVEN,

@@ -22,9 +22,9 @@ from torch.nn import functional as F
 from tqdm import trange
 
 from gsvnet_lab.policy_study.keyframe_age_table import KeyframeAgeTable, Video, disagreement
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.outputs.labels import labels_and_confidence
+from gsvnet_model.ops.labels import labels_and_confidence
 
 Baseline: TypeAlias = Literal["flow score", "deviation"]
 """flow score: features of the flow network on the two frames -> percent of pixels in which labels

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gsvnet_lab.reporting.environment import sha256
 from gsvnet_model.checkpoint import read_networks
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.outputs.classes import CAMVID
 
 

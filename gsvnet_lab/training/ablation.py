@@ -22,7 +22,7 @@ from gsvnet_lab.training.fingerprint import check_fingerprint
 from gsvnet_lab.training.propagation import propagation_fingerprint, train_propagation
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
 from gsvnet_model.checkpoint import load_model, save_model
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 
 MAX_INTERVAL = 5

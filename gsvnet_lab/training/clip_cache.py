@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 from gsvnet_lab.motion import MovingFrame
 from gsvnet_model.atomic_file import atomic_write
-from gsvnet_model.images.preprocessing import grid_image, image_tensor
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.images.grid import grid_image
+from gsvnet_model.images.network_input import image_tensor
+from gsvnet_model.model_info import ModelInfo
 
 _LABELS_PER_CELL = 2
 """Labels kept per cell and direction: they train as well as all of them, at a fraction."""

@@ -21,8 +21,8 @@ from gsvnet_lab.training.pretrained import load_pretrained
 from gsvnet_lab.training.run import Run
 from gsvnet_lab.training.trainer import Trainer
 from gsvnet_model.hardware.allocator import tune_malloc
-from gsvnet_model.images.preprocessing import image_tensor
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.images.network_input import image_tensor
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gsvnet_lab.data.augment import Augmentation
 from gsvnet_lab.training.learning_rate import cosine_decay
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.model_info import ModelInfo
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from gsvnet_lab.training.propagation_recipe import PropagationRecipe
 from gsvnet_lab.training.propagation_validation import validate
 from gsvnet_lab.training.run import Run
 from gsvnet_lab.training.trainer import Trainer
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.networks.propagation.flow import FlowLight
 

@@ -17,8 +17,8 @@ from gsvnet_lab.motion import MovingFrame, SceneRoles, collect_cutouts, moving_s
 from gsvnet_lab.training.clip_cache import Snippets, render_snippets
 from gsvnet_lab.training.fingerprint import data_fingerprint
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
-from gsvnet_model.images.preprocessing import Normalisation
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.images.network_input import Normalisation
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.outputs.classes import CAMVID
 from street_drive import StreetDrive, steady
 

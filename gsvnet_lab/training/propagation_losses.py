@@ -13,7 +13,7 @@ from gsvnet_lab.training.clip_cache import Snippets
 from gsvnet_lab.training.distillation import divergence
 from gsvnet_lab.training.propagation_clips import ClipBatch
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.networks.propagation.flow import flow_on_grid
 from gsvnet_model.outputs.classes import IGNORE_INDEX

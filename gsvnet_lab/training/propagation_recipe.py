@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from gsvnet_lab.motion import MotionRanges
 from gsvnet_lab.training.learning_rate import cosine_decay
-from gsvnet_model.images.preprocessing import GridFilter, check_grid
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.images.grid import GridFilter, check_grid
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationConfig
 
 _WARM_UP = 50

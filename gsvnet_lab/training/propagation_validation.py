@@ -12,9 +12,9 @@ from gsvnet_lab.evaluation.metrics import ConfusionMatrix
 from gsvnet_lab.training.clip_cache import Snippets
 from gsvnet_lab.training.propagation_clips import load_clips
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.propagation import PropagationNetwork
-from gsvnet_model.networks.propagation.warp import backward_warp
+from gsvnet_model.ops.warp import backward_warp
 
 
 @torch.inference_mode()

@@ -120,7 +120,7 @@ class OutputPublishers:
         _publish(self._confidence_float, lambda: probability_message(header, confidence))
         _publish(self._mask_compressed, lambda: png_message(header, labels))
 
-        age, landed = segmentation.keyframe_age, segmentation.background == "landed"
+        age, merged = segmentation.keyframe_age, segmentation.background == "merged"
 
         def drawn(picture: NDArray[np.uint8]) -> Image:
             if settings.overlay_legend:
@@ -132,7 +132,7 @@ class OutputPublishers:
 
         def over_image() -> NDArray[np.uint8]:
             picture = overlay(resize_image(image, size), labels, palette, settings.overlay_alpha)
-            if settings.overlay_keyframes and (age == 0 or landed):
+            if settings.overlay_keyframes and (age == 0 or merged):
                 mark_keyframe(picture)
             return picture
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
 from gsvnet_model.hardware.device import AUTO, PRECISIONS
-from gsvnet_model.model import INPUT_SCALES
+from gsvnet_model.model_info import INPUT_SCALES
 from gsvnet_model.outputs.merge import parse_group
 from gsvnet_model.outputs.overlay import DEFAULT_OVERLAY_ALPHA
 from gsvnet_model.scheduling.adaptive import (
@@ -23,8 +23,8 @@ from gsvnet_model.scheduling.adaptive import (
     DEFAULT_THRESHOLD,
 )
 from gsvnet_model.scheduling.budget import DEFAULT_TARGET_MS
-from gsvnet_model.stream.carry_over import DEFAULT_CARRY_OVER, MAX_CARRY_OVER
 from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL, MAX_FRAMES_BEHIND
+from gsvnet_model.stream.state import DEFAULT_TEMPORAL_BLENDING, MAX_TEMPORAL_BLENDING
 
 Effect = Literal["live", "configure", "start"]
 
@@ -204,7 +204,7 @@ class Settings:
         "beside it: no frame waits, and their labels come some frames later. Waited for in both "
         "are first frames and cuts, which leave no labels to go on from, those after a delay (see "
         "frames.max_gap), and the keyframe in place of one that has not come within "
-        f"{MAX_FRAMES_BEHIND} frames, or two intervals if that is more (behind).",
+        f"{MAX_FRAMES_BEHIND} frames, or two intervals if that is more (timed_out).",
         choices=("blocking", "background"),
     )
     keyframe_interval: int = _parameter(
@@ -241,11 +241,11 @@ class Settings:
     )
     keyframe_carry_over: float = _parameter(
         "keyframe.carry_over",
-        DEFAULT_CARRY_OVER,
+        DEFAULT_TEMPORAL_BLENDING,
         "Share of a keyframe's labels that is taken from the frames before, where the image "
         "matches: more flickers less; 0 leaves the keyframe network's own. Without effect where "
         "every frame is a keyframe.",
-        limits=(0.0, MAX_CARRY_OVER),
+        limits=(0.0, MAX_TEMPORAL_BLENDING),
     )
     keyframe_stagger: bool = _parameter(
         "keyframe.stagger",

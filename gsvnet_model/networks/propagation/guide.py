@@ -5,9 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsvnet_model.networks.propagation.block import conv_norm_activation
-
-# Keeps the weights finite in cells where the network gives zero for every slot.
-EPSILON = 1e-9
+from gsvnet_model.ops.mix import mixing_weights
 
 
 class GuideNetwork(nn.Module):
@@ -56,9 +54,7 @@ class GuideNetwork(nn.Module):
         decoded = self.decoder[0](_upsample(quarter, half))
         decoded = self.decoder[1](_upsample(decoded, full))
         scores: Tensor = self.head(decoded + full)
-        positive = scores.float()
-        mixing = positive / (positive.sum(dim=1, keepdim=True) + EPSILON)
-        return mixing.to(scores.dtype)
+        return mixing_weights(scores).to(scores.dtype)
 
 
 def _upsample(values: Tensor, like: Tensor) -> Tensor:
