@@ -68,7 +68,7 @@ def _frame_table(results: Sequence[WorkloadFigures]) -> str:
     for result in results:
         timing = result.timing
         for kind, speedup in timing.speedup.items():
-            ours, published = timing.frames[kind], timing.frames[f"published {kind}"]
+            ours, released = timing.frames[kind], timing.frames[f"released {kind}"]
             stages = ", ".join(f"{name} {ms:.1f}" for name, ms in timing.stage_ms[kind].items())
             rows.append(
                 (
@@ -77,11 +77,11 @@ def _frame_table(results: Sequence[WorkloadFigures]) -> str:
                     ours.median_ms,
                     ours.p95_ms,
                     stages,
-                    published.median_ms,
+                    released.median_ms,
                     f"{speedup:.2f}",
                 )
             )
-    header = ("workload", "frame", "ms", "p95", "stages (wall ms)", "published ms", "speedup")
+    header = ("workload", "frame", "ms", "p95", "stages (wall ms)", "released ms", "speedup")
     return markdown_table(header, rows)
 
 
