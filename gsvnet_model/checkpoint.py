@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from gsvnet_model.atomic_file import atomic_write
 from gsvnet_model.hardware.device import AUTO, choose_device, choose_precision
 from gsvnet_model.images.preprocessing import Normalisation
-from gsvnet_model.model import ModelInfo, SegmentationModel
+from gsvnet_model.model import UNTRAINED_PROPAGATION, ModelInfo, SegmentationModel
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.outputs.classes import ClassTable
@@ -90,7 +91,10 @@ def load_model(
     """
     chosen_device = choose_device(device)
     chosen_precision = choose_precision(precision, chosen_device)
-    keyframe, propagation, info = read_networks(default_weights() if path is None else Path(path))
+    weights = default_weights() if path is None else Path(path)
+    keyframe, propagation, info = read_networks(weights)
+    if not info.propagation_trained:
+        warnings.warn(f"{weights}: {UNTRAINED_PROPAGATION}", RuntimeWarning, stacklevel=2)
     if input_scale is not None:
         info = info.at_scale(input_scale)
     return SegmentationModel(keyframe, propagation, info, chosen_device, chosen_precision)
@@ -234,6 +238,8 @@ def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any
 def _to_metadata(config: PropagationConfig, info: ModelInfo) -> dict[str, Any]:
     stored = dataclasses.asdict(info)
     stored[_STORED_LOGIT_ADJUSTMENT] = stored.pop("logit_adjustment")
+    if stored["propagation_trained"]:  # as in files that are older than the attribute
+        del stored["propagation_trained"]
     return {
         "version": _FORMAT_VERSION,
         "propagation": dataclasses.asdict(config),

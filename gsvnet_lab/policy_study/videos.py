@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from gsvnet_lab.data.camvid import LabelledImage, LabelledImages, open_split
 from gsvnet_lab.data.images import open_images
-from gsvnet_lab.motion import MotionRanges, SceneRoles, collect_cutouts, moving_still
+from gsvnet_lab.motion.camera import MotionRanges
+from gsvnet_lab.motion.cutouts import collect_cutouts
+from gsvnet_lab.motion.scene import SceneRoles
+from gsvnet_lab.motion.still import moving_still
 from gsvnet_lab.policy_study.keyframe_age_table import Video
 from gsvnet_model.outputs.classes import CAMVID
 from street_drive import StreetDrive

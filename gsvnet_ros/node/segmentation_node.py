@@ -28,7 +28,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
 from gsvnet_model.checkpoint import load_model
-from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model import UNTRAINED_PROPAGATION, SegmentationModel
 from gsvnet_model.outputs.merge import MergedClasses, merge_classes
 from gsvnet_model.stream.background_keyframe import KeyframeWorker
 from gsvnet_model.stream.segmenter import VideoSegmenter
@@ -134,6 +134,8 @@ class SegmentationNode(LifecycleNode):
         if not self.context.ok():  # interrupted meanwhile
             return TransitionCallbackReturn.FAILURE
         self._model = model
+        if not model.info.propagation_trained:
+            self.get_logger().warning(f"{settings.model_weights}: {UNTRAINED_PROPAGATION}")
         worker = self._worker = KeyframeWorker(model, threads)
         names = settings.cameras or ("",)
         self._streams = [
