@@ -224,6 +224,8 @@ def test_a_cut_replaces_the_scene() -> None:
     standing = [video(1)[0]] * 60
     with pytest.raises(ValueError, match="different scenes"):
         cut_signals(random_model(), [standing, standing], 2)
+    with pytest.raises(ValueError, match="at least 2 videos"):
+        cut_signals(random_model(), [standing], 2)
 
 
 def test_estimates_of_any_source_can_stand_in_for_the_signals() -> None:

@@ -41,8 +41,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _run(options: argparse.Namespace) -> None:
     weights, model = chosen_model(options)
     stills = open_split(find_camvid(options.data), "train", CAMVID.num_classes)
-    videos = [drive_video(FIT_SEED, index, _DRIVE_FRAMES) for index in range(options.drives)]
-    videos += still_videos(stills, options.stills, seed=0)
+    moved = still_videos(stills, options.stills, seed=0)
+    drives = [drive_video(FIT_SEED, index, _DRIVE_FRAMES) for index in range(options.drives)]
+    videos = [*drives, *moved]
     tables = [keyframe_age_table(model, video, _DISTANCES) for video in videos]
     cuts = cut_signals(model, videos, _CUTS)
     quality = fit_quality(tables, cuts)
