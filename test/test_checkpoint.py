@@ -15,8 +15,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from gsvnet_lab.fitting.store import store_metrics
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, load_model, save_model
-from gsvnet_model.checkpoint import default_weights, read_networks, store_metrics
+from gsvnet_model.checkpoint import default_weights, read_networks
 from gsvnet_model.hardware import device
 from gsvnet_model.hardware.device import choose_device
 from gsvnet_model.images.network_input import Normalisation

@@ -23,6 +23,7 @@ from gsvnet_lab.data import drive_pool
 from gsvnet_lab.data.augment import Augmentation, paste_classes, random_view
 from gsvnet_lab.data.camvid import find_camvid, open_split
 from gsvnet_lab.data.drive_pool import load_drive_pool
+from gsvnet_lab.fitting.store import store_logit_adjustment
 from gsvnet_lab.training import keyframe, trainer
 from gsvnet_lab.training.keyframe import keyframe_schedule, load_pretrained, train_keyframe
 from gsvnet_lab.training.keyframe_losses import keyframe_loss, soft_jaccard_loss
@@ -30,7 +31,7 @@ from gsvnet_lab.training.keyframe_recipe import KeyframeRecipe, Phase
 from gsvnet_lab.training.losses import class_weights
 from gsvnet_lab.training.recipe import read_parts, read_recipe
 from gsvnet_lab.training.run import read_log
-from gsvnet_model.checkpoint import read_networks, save_model, store_logit_adjustment
+from gsvnet_model.checkpoint import read_networks, save_model
 from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network

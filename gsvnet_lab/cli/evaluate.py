@@ -22,9 +22,10 @@ from gsvnet_lab.evaluation.metrics import check_labelled
 from gsvnet_lab.evaluation.reliability import plot_reliability
 from gsvnet_lab.evaluation.report import EvaluationReport
 from gsvnet_lab.evaluation.stability import StreamFigures, measure_streams
+from gsvnet_lab.fitting.store import store_metrics
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
 from gsvnet_lab.reporting.model_card import write_model_card
-from gsvnet_model.checkpoint import read_networks, store_metrics
+from gsvnet_model.checkpoint import read_networks
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL
 from gsvnet_model.stream.state import DEFAULT_TEMPORAL_BLENDING

@@ -11,10 +11,10 @@ from gsvnet_lab.cli.options import add_data_option, add_model_options, chosen_mo
 from gsvnet_lab.data.camvid import find_camvid, open_split
 from gsvnet_lab.fitting.calibration import fit_temperature_slope
 from gsvnet_lab.fitting.quality import agreement_of, cut_signals, fit_quality
+from gsvnet_lab.fitting.store import store_quality
 from gsvnet_lab.policy_study.keyframe_age_table import keyframe_age_table
 from gsvnet_lab.policy_study.videos import FIT_SEED, drive_video, still_videos
 from gsvnet_lab.reporting.environment import sha256, write_json
-from gsvnet_model.checkpoint import store_quality
 from gsvnet_model.outputs.classes import CAMVID
 
 _DRIVE_FRAMES = 60
