@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -12,6 +13,7 @@ from rclpy.executors import SingleThreadedExecutor
 from gsvnet_ros.node.parameters import SPECS
 from gsvnet_ros.node.segmentation_node import SegmentationNode
 from gsvnet_ros.startup.interruption import until_shutdown
+from gsvnet_ros.startup.log_folder import ensure_log_folder
 from gsvnet_ros.startup.node_arguments import check_node_arguments
 
 
@@ -23,6 +25,9 @@ def main() -> int:
     )
     # rclpy's own handlers end the spin; Python's would raise wherever it happens to be.
     signal.signal(signal.SIGINT, lambda *_: None)
+    told = ensure_log_folder(os.environ)
+    if told:
+        print(f"segmentation: {told}", file=sys.stderr)
     try:
         rclpy.init()
         node = SegmentationNode()

@@ -14,6 +14,7 @@ import gsvnet_model  # noqa: F401
 # isort: split
 import gc
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -39,6 +40,7 @@ from gsvnet_ros.messages.class_messages import class_database, vision_msgs
 from gsvnet_ros.node.camera_stream import CameraStream, FrameSettings, serve
 from gsvnet_ros.node.camera_subscription import CameraSubscription
 from gsvnet_ros.node.frame_queue import FrameQueue
+from gsvnet_ros.node.graph_neighbours import NameWatch, explain_autostart
 from gsvnet_ros.node.node_parameters import NodeParameters
 from gsvnet_ros.node.parameters import SPECS, Settings, setting_values
 
@@ -69,6 +71,8 @@ class SegmentationNode(LifecycleNode):
         self._fault = ""
         self._is_finalized = False
         self._parameters_of_node = NodeParameters(self, self._check_settings, self._apply_settings)
+        self._name_watch = NameWatch(self)
+        explain_autostart(self, lambda: self.settings.autostart)
         self.create_service(Trigger, "~/reset", self._reset)
         self.create_service(Trigger, "~/force_keyframe", self._force_keyframe)
         self.create_service(SetBool, "~/enable", self._enable)
@@ -323,10 +327,11 @@ class SegmentationNode(LifecycleNode):
                 self._streams, self._subscriptions_of_cameras, strict=True
             ):
                 counts = stream.counts.snapshot()
-                report = stream.health.report(now.nanoseconds, counts, limits)
+                report = stream.health.report(time.monotonic_ns(), counts, limits)
                 array.status.append(camera_status(stream.title, report, counts))
                 subscription.report(report)
         self._diagnostics.publish(array)
+        self._name_watch.look()
 
 
 def processor_threads(limit: int) -> int:
