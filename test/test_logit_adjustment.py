@@ -111,5 +111,5 @@ def test_stills_without_labels_are_refused() -> None:
 
 
 def test_bias_has_a_value_for_every_class() -> None:
-    with pytest.raises(ValueError, match="expected a class bias of 11 values or none, got 3"):
+    with pytest.raises(ValueError, match="expected a logit adjustment of 11 values or none, got 3"):
         random_model(logit_adjustment=(0.0, 1.0, 2.0))
