@@ -310,6 +310,6 @@ def test_older_torch_leaves_it_to_the_kernel_to_tell_of_the_processor(
     told = tmp_path / "cpuinfo"
     if flags:
         told.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t:\n")
-    monkeypatch.setattr(device, "_CPU_INFO", told)
+    monkeypatch.setattr(device, "CPU_INFO", told)
     found = device.choose_precision("auto", torch.device("cpu"))
     assert found == getattr(torch, precision)
