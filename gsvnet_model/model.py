@@ -18,16 +18,10 @@ from gsvnet_model.hardware.allocator import tune_malloc
 from gsvnet_model.hardware.device import numbered
 from gsvnet_model.hardware.free_cores import on_free_cores
 from gsvnet_model.images.grid import GridImage, grid_image
-from gsvnet_model.images.network_input import image_tensor
-from gsvnet_model.model_info import ModelInfo
-from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm
-from gsvnet_model.images.grid import GridFilter, GridImage, check_grid, grid_image, grid_size
 from gsvnet_model.images.network_input import (
-    Normalisation,
     image_tensor,
-    input_size,
-    keyframe_image,
 )
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm_if_equal
 from gsvnet_model.networks.keyframe import checked_logits
 from gsvnet_model.networks.propagation import PropagationNetwork, PropagationOutput
