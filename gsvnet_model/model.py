@@ -18,9 +18,7 @@ from gsvnet_model.hardware.allocator import tune_malloc
 from gsvnet_model.hardware.device import numbered
 from gsvnet_model.hardware.free_cores import on_free_cores
 from gsvnet_model.images.grid import GridImage, grid_image
-from gsvnet_model.images.network_input import (
-    image_tensor,
-)
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm_if_equal
 from gsvnet_model.networks.keyframe import checked_logits
