@@ -10,6 +10,7 @@
 """
 
 import os
+from typing import TYPE_CHECKING
 
 # The OpenMP runtime reads these variables when torch is first imported. Worker threads spin between
 # layers, because a thread that sleeps takes as long to wake up as a small layer takes to compute.
@@ -21,11 +22,24 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 
-from gsvnet_model.checkpoint import load_model, save_model
+from gsvnet_model.checkpoint import load_model
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.outputs.classes import CAMVID, CITYSCAPES, IGNORE_INDEX, ClassTable
 from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL, Segmentation, VideoSegmenter
+
+if TYPE_CHECKING:
+    from gsvnet_model.checkpoint import save_model
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import what a node does not need at its first use."""
+        if name != "save_model":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from gsvnet_model.checkpoint import save_model
+
+        return save_model
+
 
 __all__ = [
     "CAMVID",

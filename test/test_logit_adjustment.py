@@ -14,8 +14,8 @@ from models import moving_images, random_model
 from gsvnet_lab.cli import main
 from gsvnet_lab.evaluation.metrics import ConfusionMatrix
 from gsvnet_lab.fitting.logit_adjustment import best_bias, fit_class_bias
+from gsvnet_lab.fitting.store import store_metrics
 from gsvnet_model import load_model
-from gsvnet_model.checkpoint import store_metrics
 from gsvnet_model.images.network_input import image_tensor
 
 TILT = np.array([0.9, -0.6, 0.0, 0.3, -0.6, 0.0])

@@ -102,8 +102,13 @@ def test_cached_loops_follow_a_change_of_a_helper_in_another_file(tmp_path: Path
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": ""}
 
     def rounded() -> str:
-        command = [sys.executable, "-c", ROUNDING]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", ROUNDING],
+            cwd=tmp_path,  # which comes before PYTHONPATH
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

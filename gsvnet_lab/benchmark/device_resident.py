@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_lab.benchmark.timing import Spread
-from gsvnet_model.images.grid import image_on_grid
+from gsvnet_lab.data.on_grid import image_on_grid
 from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.ops.changed_cells import changed_cells

@@ -13,7 +13,7 @@ from gsvnet_lab.cli.options import (
     chosen_split,
 )
 from gsvnet_lab.fitting.logit_adjustment import fit_class_bias
-from gsvnet_model.checkpoint import store_logit_adjustment
+from gsvnet_lab.fitting.store import store_logit_adjustment
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

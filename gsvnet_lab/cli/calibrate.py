@@ -13,7 +13,7 @@ from gsvnet_lab.cli.options import (
     chosen_split,
 )
 from gsvnet_lab.fitting.calibration import fit_temperatures
-from gsvnet_model.checkpoint import store_temperatures
+from gsvnet_lab.fitting.store import store_temperatures
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

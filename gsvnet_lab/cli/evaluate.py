@@ -15,15 +15,17 @@ from gsvnet_lab.cli.options import (
     chosen_split,
 )
 from gsvnet_lab.data.camvid import read_image
-from gsvnet_lab.data.cityscapes import open_cityscapes
+from gsvnet_lab.data.cityscapes import open_cityscapes, read_train_ids
 from gsvnet_lab.evaluation.cityscapes import evaluate_snippets
 from gsvnet_lab.evaluation.distances import KEYFRAME_OUTPUTS, DistanceEvaluation, evaluate_distances
-from gsvnet_lab.evaluation.reliability_plot import plot_reliability
+from gsvnet_lab.evaluation.metrics import check_labelled
+from gsvnet_lab.evaluation.reliability import plot_reliability
 from gsvnet_lab.evaluation.report import EvaluationReport
 from gsvnet_lab.evaluation.stability import StreamFigures, measure_streams
+from gsvnet_lab.fitting.store import store_metrics
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
 from gsvnet_lab.reporting.model_card import write_model_card
-from gsvnet_model.checkpoint import read_networks, store_metrics
+from gsvnet_model.checkpoint import read_networks
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL
 from gsvnet_model.stream.state import DEFAULT_TEMPORAL_BLENDING
@@ -100,6 +102,7 @@ def _measure_camvid(
 ) -> tuple[DistanceEvaluation, tuple[int, int], list[StreamFigures], int]:
     """Return counts, image size (height, width), figures of streams and number of judged frames."""
     split = chosen_split(options, model.info)
+    check_labelled(split[options.max_interval - 1 :], f"the split {options.split}")
     result = evaluate_distances(model, split, options.max_interval, options.keyframe_output)
     intervals = range(2, max(options.max_interval, 2) + 1)
     kinds = [
@@ -116,6 +119,8 @@ def _measure_cityscapes(
 ) -> tuple[DistanceEvaluation, tuple[int, int], list[StreamFigures], int]:
     """Return the same; single labelled frames say nothing about streams."""
     snippets = open_cityscapes(options.cityscapes, options.split, options.max_interval)
+    truths = ((snippet, read_train_ids(snippet.label_file)) for snippet in snippets)
+    check_labelled(truths, f"the split {options.split}")
     result = evaluate_snippets(model, snippets, options.keyframe_output)
     height, width = read_image(snippets[0].image_files[-1]).shape[:2]
     return result, (height, width), [], len(snippets)

@@ -10,6 +10,7 @@ from pathlib import Path
 from gsvnet_lab.cli.options import add_data_option, add_model_options, chosen_model, counting_number
 from gsvnet_lab.data.camvid import find_camvid, open_split
 from gsvnet_lab.evaluation.latency import LatencyFigures, measure_latency
+from gsvnet_lab.evaluation.metrics import check_labelled
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
 from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL
 
@@ -41,6 +42,7 @@ def _run(options: argparse.Namespace) -> None:
         raise ValueError(f"expected a rate of more than 0 Hz, got {options.rate:g}")
     weights, model = chosen_model(options)
     split = open_split(find_camvid(options.data), "val", model.info.classes.num_classes)
+    check_labelled(split[options.interval :], "the split val")
     modes = measure_latency(model, split, options.rate, options.interval, options.repetitions)
     unit = modes["blocking"].propagated_ms
     rows = {mode: _figures(figures, unit) for mode, figures in modes.items()}

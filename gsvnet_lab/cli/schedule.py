@@ -7,11 +7,9 @@ import argparse
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gsvnet_lab.benchmark.timing import CLOCKS, Clock, clock_of
 from gsvnet_lab.cli.options import add_data_option, add_model_options, chosen_model
@@ -19,12 +17,6 @@ from gsvnet_lab.data.camvid import find_camvid
 from gsvnet_lab.fitting.quality import agreement_of, cut_signals
 from gsvnet_lab.policy_study.comparison import Comparison, compare
 from gsvnet_lab.policy_study.keyframe_age_table import KeyframeAgeTable, Video, keyframe_age_table
-from gsvnet_lab.policy_study.learned_baselines import (
-    Baseline,
-    PairNetwork,
-    load_baselines,
-    predicted_disagreement,
-)
 from gsvnet_lab.policy_study.report import comparison_table, plot_comparisons, summary_table
 from gsvnet_lab.policy_study.schedule import FrameCosts, run_policy
 from gsvnet_lab.policy_study.videos import (
@@ -36,7 +28,6 @@ from gsvnet_lab.policy_study.videos import (
     varied_order,
 )
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
-from gsvnet_model.atomic_file import atomic_write
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.outputs.classes import CAMVID
 from gsvnet_model.scheduling.adaptive import AdaptivePolicy
@@ -54,9 +45,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser("schedule")
     add_data_option(parser)
     parser.add_argument("--quality", type=Path, required=True, help="what fit-quality wrote")
-    parser.add_argument(
-        "--baselines", type=Path, metavar="FILE", help="what fit-quality wrote under that name"
-    )
     parser.add_argument(
         "--varied", type=int, default=3, help="clips of varied motion (%(default)s)"
     )
@@ -84,7 +72,6 @@ def _run(options: argparse.Namespace) -> None:
             f"in, got {', '.join(model.info.classes.names)}"
         )
     quality = _read_quality(options.quality)
-    learned = _Learned(model, options.baselines, options.tables, sha256(weights)[:12])
     clip = clip_video(find_camvid(options.data))
     varied: list[Video] = [
         [clip[index] for index in varied_order(len(clip), seed)] for seed in range(options.varied)
@@ -110,15 +97,13 @@ def _run(options: argparse.Namespace) -> None:
             for number, video in enumerate(videos)
         ]
         pooled += own
-        others = learned.of(name, videos)
-        comparisons[name] = compare(own, quality, costs, None, others)
-        comparisons[f"{name}, perfect keyframes"] = compare(own, quality, costs, exact, others)
+        comparisons[name] = compare(own, quality, costs)
+        comparisons[f"{name}, perfect keyframes"] = compare(own, quality, costs, exact)
     for name in options.video:
         video = unlabelled_video(name, options.frames)
         own = [tables.of(Path(name).stem, video)]
         pooled += own
-        others = learned.of(Path(name).stem, [video])
-        comparisons[f"{Path(name).name} (agreement)"] = compare(own, quality, costs, None, others)
+        comparisons[f"{Path(name).name} (agreement)"] = compare(own, quality, costs)
     correlation, error = agreement_of(quality, pooled)
     cuts = cut_signals(model, [clip, *drives], _CUTS, seed=1)
     found = int(quality.is_cut(cuts).sum())
@@ -182,43 +167,6 @@ class _Tables:
         if not path.exists():
             keyframe_age_table(self._model, video, _DISTANCES, perfect).save(path)
         return KeyframeAgeTable.load(path)
-
-
-class _Learned:
-    """What the methods of others predict, computed once where a folder keeps it."""
-
-    def __init__(
-        self, model: SegmentationModel, path: Path | None, folder: Path | None, weights: str
-    ) -> None:
-        self._model, self._folder = model, folder
-        self._networks: dict[Baseline, PairNetwork] = {}
-        self._key = weights
-        if path is not None:
-            self._networks = load_baselines(path, model.device)
-            self._key = f"{weights}_{sha256(path)[:12]}"
-
-    def of(self, name: str, videos: Sequence[Video]) -> dict[str, list[NDArray[np.float64]]]:
-        """Return by baseline the (T, D) predictions for videos under a name of their own."""
-        return {
-            baseline: [
-                self._prediction(baseline, network, f"{name} {number}", video)
-                for number, video in enumerate(videos)
-            ]
-            for baseline, network in self._networks.items()
-        }
-
-    def _prediction(
-        self, baseline: Baseline, network: PairNetwork, name: str, video: Video
-    ) -> NDArray[np.float64]:
-        if self._folder is None:
-            return predicted_disagreement(baseline, network, self._model, video, _DISTANCES)
-        file = f"{name} {_digest(video)} {baseline} {self._key}.npy".replace(" ", "_")
-        path = self._folder / file
-        if not path.exists():
-            found = predicted_disagreement(baseline, network, self._model, video, _DISTANCES)
-            with atomic_write(path) as partial:
-                np.save(partial, found)
-        return np.asarray(np.load(path), np.float64)
 
 
 def _digest(video: Video) -> str:

@@ -13,12 +13,14 @@ from torch import nn
 
 from gsvnet_lab.benchmark.timing import CLOCKS
 from gsvnet_lab.cli.options import add_data_option, add_split_option, chosen_split, counting_number
+from gsvnet_lab.evaluation.metrics import check_labelled
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
 from gsvnet_lab.reporting.model_card import markdown_table
 from gsvnet_lab.tradeoff.curves import (
     Lead,
     lead_at_interval,
     per_frame_curve,
+    plot_tradeoff,
     propagation_curve,
     smallest_lead,
 )
@@ -28,7 +30,6 @@ from gsvnet_lab.tradeoff.measure import (
     measure_accuracy,
     measure_throughput,
 )
-from gsvnet_lab.tradeoff.plot import plot_tradeoff
 from gsvnet_model.checkpoint import default_weights, read_networks
 from gsvnet_model.hardware.device import AUTO, PRECISIONS, choose_device, choose_precision
 from gsvnet_model.model import SegmentationModel
@@ -92,6 +93,7 @@ def _run(options: argparse.Namespace) -> None:
     if any(info.classes != infos[0].classes for info in infos):
         raise ValueError(f"expected weights of the same classes, got {', '.join(names)}")
     split = chosen_split(options, infos[0])
+    check_labelled(split[max(options.intervals) - 1 :], f"the split {options.split}")
     models, contestants = _line_up(networks, split[0][1].shape, options)
     images = [split[index][0] for index in range(min(len(split), _TIMED_IMAGES))]
     frames_per_s = measure_throughput(

@@ -30,31 +30,43 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser("train")
     kinds = parser.add_subparsers(required=True, metavar="keyframe|propagation")
-    keyframe = kinds.add_parser("keyframe", help="train an image network for the keyframes")
+    keyframe = kinds.add_parser("keyframe", help="train a keyframe network on labelled images")
     keyframe.set_defaults(run=_train_keyframe)
     keyframe.add_argument(
         "--start",
         type=Path,
-        help="weights to start from: of this network, whose propagation network is kept, or of one "
-        "with the same encoder (default: from scratch)",
+        help="weights to start from: of the recipe's network (their propagation network is kept) "
+        "or of another network with the same encoder (default: random weights)",
     )
     keyframe.add_argument(
-        "--teacher", type=Path, help="weights whose keyframe network the recipe distils"
+        "--teacher",
+        type=Path,
+        help="weights whose keyframe network teaches; needed where the recipe has a distillation",
     )
-    propagation = kinds.add_parser("propagation", help="train propagation for frozen keyframes")
+    propagation = kinds.add_parser(
+        "propagation", help="train a propagation network for a trained keyframe network"
+    )
     propagation.set_defaults(run=_train_propagation)
     propagation.add_argument(
-        "--keyframe", type=Path, required=True, help="weights.safetensors of a keyframe run"
+        "--keyframe",
+        type=Path,
+        required=True,
+        help="weights whose keyframe network makes the keyframes",
     )
     propagation.add_argument(
         "--start",
         type=Path,
-        help="weights whose propagation network to start from (default: from scratch)",
+        help="weights whose propagation network to start from (default: random weights)",
     )
     for kind in (keyframe, propagation):
         kind.add_argument("--recipe", type=Path, required=True, help="YAML file in recipes/")
         add_data_option(kind)
-        kind.add_argument("--output", type=Path, required=True, help="folder of the run")
+        kind.add_argument(
+            "--output",
+            type=Path,
+            required=True,
+            help="folder of the run: checkpoint, log and weights",
+        )
         kind.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")
 
 
@@ -64,14 +76,14 @@ def _train_keyframe(options: argparse.Namespace) -> None:
     if distils != (options.teacher is not None):
         raise ValueError(
             f"{options.recipe}: expected {'a' if distils else 'no'} --teacher, since the recipe "
-            f"{'distils one' if distils else 'distils none'}"
+            f"{'has' if distils else 'has no'} distillation"
         )
     if len({(part.network, part.num_classes) for part in parts}) > 1:
         raise ValueError(f"{options.recipe}: expected parts of one network and number of classes")
     device = choose_device(options.device)
-    info = ModelInfo(parts[0].network, CAMVID, Normalisation.swiftnet())
+    info = ModelInfo(parts[0].network, CAMVID, Normalisation.swiftnet(), propagation_trained=False)
     _check_classes(options.recipe, parts[0].num_classes, info)
-    # Until its own is trained, the propagation network is one that has learned nothing.
+    # A weights file holds both networks: until one is trained, this one has random weights.
     propagation = PropagationNetwork(PropagationConfig(parts[0].num_classes))
     command = f"gsvnet train keyframe --recipe {options.recipe.name}"
     network, teacher = None, None
@@ -153,7 +165,7 @@ def _check_classes(recipe: Path, num_classes: int, info: ModelInfo) -> None:
 
 
 def _folders(output: Path, num_parts: int) -> list[Path]:
-    """Return the folder of every part; an only one has all of the run's."""
+    """Return the folder of every part; the only part of a run has the run's own folder."""
     if num_parts == 1:
         return [output]
     return [output / f"part{number}" for number in range(1, num_parts + 1)]
@@ -166,19 +178,19 @@ def _save(
     propagation: PropagationNetwork,
     info: ModelInfo,
 ) -> None:
-    """Write what a run has learned, unless an earlier call has.
+    """Write the weights of a run, unless an earlier call wrote them.
 
     Args:
-        folder: where to.
-        run: folder of the run; the last one of several.
-        keyframe: its keyframe network.
-        propagation: its propagation network.
+        folder: folder to write weights.safetensors to.
+        run: folder of the run; of the last part where there are several.
+        keyframe: the keyframe network to write.
+        propagation: the propagation network to write.
         info: what belongs to the weights.
     """
     path = folder / "weights.safetensors"
     if path.exists() and path.stat().st_mtime >= Run.checkpoint_file(run).stat().st_mtime:
-        # What was fitted and stored in them since is not learned again.
-        print(f"weights: {path}, of an earlier call: there was nothing left to learn")
+        # Temperatures and the like that were fitted and stored since would be lost.
+        print(f"weights: {path}, written by an earlier call: nothing was left to train")
         return
     save_model(path, keyframe, propagation, info, torch.float16)
     print(f"weights: {path}")

@@ -141,8 +141,10 @@ def cut_signals(
     """Return (count, S) signals of steps from a frame to one of another video or much later.
 
     Raises:
-        ValueError: if the videos show one scene only.
+        ValueError: if there are fewer than two videos, or all show one scene.
     """
+    if len(videos) < 2:
+        raise ValueError(f"expected at least 2 videos to cut between, got {len(videos)}")
     rng = np.random.default_rng(seed)
     found: list[NDArray[np.float64]] = []
     for _ in range(_TRIES * count):

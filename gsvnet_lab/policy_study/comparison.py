@@ -136,7 +136,6 @@ def compare(
     quality_model: QualityModel,
     costs: FrameCosts,
     perfect: Sequence[KeyframeAgeTable] | None = None,
-    baselines: Mapping[str, Sequence[NDArray[np.float64]]] | None = None,
 ) -> Comparison:
     """Judge all policies on videos, pooled.
 
@@ -146,8 +145,6 @@ def compare(
         costs: milliseconds of frames.
         perfect: tables of the same videos with perfect keyframes; schedules are then made from
             `tables` and judged on these.
-        baselines: by name the (T, D) percent that a method of others predicts for each video,
-            compared with a threshold frame by frame.
     """
     judged = list(perfect or tables)
     matrices = [table.truth if table.truth.any() else table.agreement for table in judged]
@@ -233,8 +230,6 @@ def compare(
         "estimate, frame by frame": curve(by_frame, percents),
         "frame difference": curve(lambda value: FrameDifferencePolicy(value, longest), sums),
     }
-    for name, predicted in (baselines or {}).items():
-        curves[name] = curve(by_frame, percents, predicted)
     return Comparison(
         tuple(shares), tuple(fixed), tuple(fixed_ms), tuple(best), tuple(by_agreement), curves
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import colorsys
+import reprlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,18 +16,22 @@ IGNORE_INDEX = 255
 MAX_CLASSES = 254
 """Class ids are uint8, and 255 is no class."""
 
+MAX_NAME_LENGTH = 128
+"""Longest name of a class, characters: it is shown in lists and legends."""
+
 
 @dataclass(frozen=True)
 class ClassTable:
     """Names and colours of the classes; the index in both is the class id.
 
     Args:
-        names: one name per class, 1 to `MAX_CLASSES` of them.
+        names: one name per class, 1 to `MAX_CLASSES` of them, each of at most `MAX_NAME_LENGTH`
+            characters.
         palette: one colour per class, RGB, each value 0..255.
 
     Raises:
-        ValueError: if there are no classes or too many, if names and colours differ in number, or
-            if a colour is none.
+        ValueError: if there are no classes or too many, if names and colours differ in number, if
+            a colour is none, or if a name is repeated or cannot be shown in one line.
     """
 
     names: tuple[str, ...]
@@ -41,6 +46,15 @@ class ClassTable:
                 f"expected one colour per class, got {len(self.names)} names and "
                 f"{len(self.palette)} colours"
             )
+        for name in self.names:
+            if not _is_class_name(name):
+                raise ValueError(
+                    f"expected printable class names of 1 to {MAX_NAME_LENGTH} characters without "
+                    f"spaces around them, got {reprlib.repr(name)}"
+                )
+        repeated = {name for name in self.names if self.names.count(name) > 1}
+        if repeated:
+            raise ValueError(f"expected every class name once, got {min(repeated)!r} again")
         for colour in self.palette:
             if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
                 raise ValueError(f"expected RGB triples in 0..255, got {colour}")
@@ -66,6 +80,15 @@ class ClassTable:
         table = np.zeros((256, 3), np.uint8)
         table[: self.num_classes] = self.palette
         return table
+
+
+def _is_class_name(name: object) -> bool:
+    return (
+        isinstance(name, str)
+        and name.isprintable()
+        and name == name.strip()
+        and 1 <= len(name) <= MAX_NAME_LENGTH
+    )
 
 
 CAMVID = ClassTable(

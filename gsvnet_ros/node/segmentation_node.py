@@ -29,7 +29,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from gsvnet_model.checkpoint import load_model
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.model_info import ModelInfo
+from gsvnet_model.model_info import UNTRAINED_PROPAGATION, ModelInfo
 from gsvnet_model.outputs.merge import MergedClasses, merge_classes
 from gsvnet_model.stream.background_keyframe import KeyframeWorker
 from gsvnet_model.stream.segmenter import VideoSegmenter
@@ -134,6 +134,8 @@ class SegmentationNode(LifecycleNode):
         if not self.context.ok():  # interrupted meanwhile
             return TransitionCallbackReturn.FAILURE
         self._model = model
+        if not model.info.propagation_trained:
+            self.get_logger().warning(f"{settings.model_weights}: {UNTRAINED_PROPAGATION}")
         worker = self._worker = KeyframeWorker(model, threads)
         names = settings.cameras or ("",)
         self._streams = [
