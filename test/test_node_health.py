@@ -175,9 +175,9 @@ def test_a_camera_is_silent_by_its_own_pace(period_s: float, silent_after_s: flo
         for look in range(1, int(period_s) + 1):
             report = health.report(int((frame_s + look - 0.5) * SECOND_NS), NOTHING, LIMITS)
             assert not report.is_silent
-    for look in (0.99, 1.01):
-        silent_ns = int((frame_s + look * silent_after_s) * SECOND_NS)
-        assert health.report(silent_ns, NOTHING, LIMITS).is_silent == (look > 1)
+    for share in (0.99, 1.01):
+        silent_ns = int((frame_s + share * silent_after_s) * SECOND_NS)
+        assert health.report(silent_ns, NOTHING, LIMITS).is_silent == (share > 1)
 
 
 def test_silence_before_the_first_frame_and_after_a_single_one() -> None:
