@@ -30,9 +30,9 @@ class ClassTable:
         palette: one colour per class, RGB, each value 0..255.
 
     Raises:
-            ValueError: if the tables differ in length, are empty, too long or not colours, or a name
-            is repeated or cannot be shown in a line.
-        """
+            ValueError: if there are no classes or too many, if names and colours differ in number, if
+            a colour is none, or if a name is repeated or cannot be shown in a line.
+    """
 
     names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
