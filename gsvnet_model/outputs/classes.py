@@ -30,7 +30,7 @@ class ClassTable:
         palette: one colour per class, RGB, each value 0..255.
 
     Raises:
-            ValueError: if there are no classes or too many, if names and colours differ in number, if
+        ValueError: if there are no classes or too many, if names and colours differ in number, if
             a colour is none, or if a name is repeated or cannot be shown in a line.
     """
 
