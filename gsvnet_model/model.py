@@ -44,6 +44,7 @@ class SegmentationModel:
         device: where both run; the networks are copied there, batch normalisation folded.
         precision: dtype of the convolutions. The propagated state, its warp and its mixing are
             always float32, because the state is fed back from frame to frame.
+        propagate: what propagates on the device in place of the propagation network, if given.
 
     Attributes:
         plain_segment: computes what `segment` does, kernel by kernel also on a GPU: for
@@ -61,6 +62,7 @@ class SegmentationModel:
         info: ModelInfo,
         device: torch.device | None = None,
         precision: torch.dtype = torch.float32,
+        propagate: Propagate | None = None,
     ) -> None:
         if propagation.config.num_classes != info.classes.num_classes:
             raise ValueError(
@@ -80,7 +82,9 @@ class SegmentationModel:
         self.plain_segment: Callable[[Tensor], Tensor] = functools.partial(
             _segmented, self.keyframe, info, info.bias_tensor(self.device), precision
         )
-        self.plain_propagate: Propagate = PropagationInference(self.propagation, precision)
+        self.plain_propagate: Propagate = propagate or PropagationInference(
+            self.propagation, precision
+        )
         self._segment: Callable[[Tensor], Tensor] = self.plain_segment
         self._propagate: Propagate = self.plain_propagate
         if self.device.type == "cuda":

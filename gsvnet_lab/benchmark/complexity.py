@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from gsvnet_lab.universal.network import UniversalPropagation
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 
@@ -57,7 +58,10 @@ class Complexity:
 
 
 def measure_complexity(
-    keyframe: nn.Module, propagation: PropagationNetwork, info: ModelInfo, size: tuple[int, int]
+    keyframe: nn.Module,
+    propagation: PropagationNetwork | UniversalPropagation,
+    info: ModelInfo,
+    size: tuple[int, int],
 ) -> Complexity:
     """Count what both networks cost on images of one size; nothing is computed.
 

@@ -36,6 +36,11 @@ VERBS = (
     Verb("segment", "segment", "label a video file or a folder of images", OFFLINE),
     Verb("evaluate", "evaluate", "measure accuracy, confidence, stability and cost"),
     Verb(
+        "agreement",
+        "agreement",
+        "compare propagated with per-frame labels on footage without labels",
+    ),
+    Verb(
         "adjust-logits",
         "adjust_logits",
         "fit one additive logit per class to labelled images, for the highest mIoU",

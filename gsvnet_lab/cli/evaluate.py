@@ -15,6 +15,7 @@ from gsvnet_lab.cli.options import (
     chosen_model,
     chosen_split,
 )
+from gsvnet_lab.cli.propagation_option import OWN, add_propagation_option, chosen_universal
 from gsvnet_lab.data.camvid import read_image
 from gsvnet_lab.data.cityscapes import open_cityscapes, read_train_ids
 from gsvnet_lab.evaluation.cityscapes import evaluate_snippets
@@ -26,8 +27,11 @@ from gsvnet_lab.evaluation.stability import StreamFigures, measure_streams
 from gsvnet_lab.fitting.store import store_metrics
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
 from gsvnet_lab.reporting.model_card import write_model_card
+from gsvnet_lab.universal.checkpoint import read_universal, with_universal
+from gsvnet_lab.universal.network import UniversalPropagation
 from gsvnet_model.checkpoint import read_networks
 from gsvnet_model.model import SegmentationModel
+from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL
 from gsvnet_model.stream.state import DEFAULT_TEMPORAL_BLENDING
 
@@ -55,17 +59,29 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--store", action="store_true", help="store the average mIoU in the weights file"
     )
+    add_propagation_option(parser)
     add_model_options(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> None:
+    universal = chosen_universal(options)
+    if universal is not None and (options.store or options.card):
+        raise ValueError(
+            f"expected --propagation {OWN} with --store and --card, got {options.propagation}: "
+            "figures of another propagation network do not belong to the weights"
+        )
     weights, model = chosen_model(options)
+    propagation: PropagationNetwork | UniversalPropagation
+    keyframe, propagation, info = read_networks(weights)
+    if universal is not None:
+        model = with_universal(model, universal)
+        propagation, _ = read_universal(universal)
     measure = _measure_cityscapes if options.cityscapes else _measure_camvid
     result, size, streams, num_frames = measure(model, options)
     report = EvaluationReport(
         result,
-        measure_complexity(*read_networks(weights), size),
+        measure_complexity(keyframe, propagation, info, size),
         streams,
         model.info.classes.names,
     )
@@ -87,6 +103,7 @@ def _run(options: argparse.Namespace) -> None:
                 "command": command,
                 "weights": weights.name,
                 "sha256": sha256(weights),
+                "propagation": options.propagation,
                 "frames": num_frames,
                 "machine": describe_machine(model.device),
                 **report.figures(),
@@ -136,4 +153,6 @@ def _command(options: argparse.Namespace) -> str:
     command = f"gsvnet evaluate {data}--split {options.split} --max-interval {options.max_interval}"
     if options.keyframe_output != "network":
         command += f" --keyframe-output {options.keyframe_output}"
+    if options.propagation != OWN:
+        command += f" --propagation {Path(options.propagation).name}"
     return command

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""`gsvnet train keyframe|propagation`: train, or continue where a run was cut."""
+"""`gsvnet train keyframe|propagation|universal`: train, or continue where a run was cut."""
 
 from __future__ import annotations
 
@@ -17,19 +17,24 @@ from gsvnet_lab.training.propagation import train_propagation
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
 from gsvnet_lab.training.recipe import read_parts
 from gsvnet_lab.training.run import Run
-from gsvnet_model.checkpoint import read_networks, save_model
+from gsvnet_lab.training.universal import train_universal
+from gsvnet_lab.training.universal_recipe import UniversalRecipe
+from gsvnet_lab.universal.checkpoint import UNIVERSAL_WEIGHTS, UniversalInfo, save_universal
+from gsvnet_lab.universal.network import UniversalPropagation
+from gsvnet_model.checkpoint import default_weights, read_networks, save_model
 from gsvnet_model.hardware.device import choose_device
 from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.networks.propagation.flow import FlowLight
 from gsvnet_model.outputs.classes import CAMVID
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
     parser = verbs.add_parser("train")
-    kinds = parser.add_subparsers(required=True, metavar="keyframe|propagation")
+    kinds = parser.add_subparsers(required=True, metavar="keyframe|propagation|universal")
     keyframe = kinds.add_parser("keyframe", help="train a keyframe network on labelled images")
     keyframe.set_defaults(run=_train_keyframe)
     keyframe.add_argument(
@@ -58,7 +63,17 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         type=Path,
         help="weights whose propagation network to start from (default: random weights)",
     )
-    for kind in (keyframe, propagation):
+    universal = kinds.add_parser(
+        "universal", help="train a propagation network for any keyframe network (a study)"
+    )
+    universal.set_defaults(run=_train_universal)
+    universal.add_argument(
+        "--weights",
+        type=Path,
+        help="weights whose keyframe network makes the keyframes, and whose flow network is "
+        "started from (default: the shipped weights)",
+    )
+    for kind in (keyframe, propagation, universal):
         kind.add_argument("--recipe", type=Path, required=True, help="YAML file in recipes/")
         add_data_option(kind)
         kind.add_argument(
@@ -146,6 +161,25 @@ def _train_propagation(options: argparse.Namespace) -> None:
         _save(folder, folder, keyframe, learned, info)
     if len(parts) > 1:
         _save(options.output, folder, keyframe, learned, info)
+
+
+def _train_universal(options: argparse.Namespace) -> None:
+    parts = read_parts(options.recipe, UniversalRecipe)
+    if len({part.universal for part in parts}) > 1:
+        raise ValueError(f"{options.recipe}: expected parts of one universal network")
+    keyframe, propagation, info = read_networks(options.weights or default_weights())
+    info = info.unfitted()
+    _check_classes(options.recipe, parts[0].network.num_classes, info)
+    device, data = choose_device(options.device), find_camvid(options.data)
+    start: UniversalPropagation | FlowLight = propagation.flow
+    for part, folder in zip(parts, _folders(options.output, len(parts)), strict=True):
+        weights = train_universal(part, keyframe, info, data, folder, device, start)
+        start = learned = UniversalPropagation(part.universal)
+        learned.load_state_dict(weights)
+    command = f"{info.command}; gsvnet train universal --recipe {options.recipe.name}"
+    path = options.output / UNIVERSAL_WEIGHTS
+    save_universal(path, learned, UniversalInfo(info.normalisation, command))
+    print(f"weights: {path}")
 
 
 def _check_same(name: str, weights: Path, got: ModelInfo, training: ModelInfo) -> None:

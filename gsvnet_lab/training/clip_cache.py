@@ -59,6 +59,11 @@ class ClipCache:
         return len(self.images)
 
 
+def joined_clips(*caches: ClipCache) -> ClipCache:
+    """Return the clips of several caches as one, in memory; all are of one size and length."""
+    return ClipCache(*(np.concatenate([getattr(one, name) for one in caches]) for name in _NAMES))
+
+
 def cached_clips(
     folder: Path,
     render: Callable[[int], Sequence[MovingFrame]],

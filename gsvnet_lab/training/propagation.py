@@ -29,6 +29,7 @@ from gsvnet_lab.training.trainer import Trainer
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.networks.propagation.flow import FlowLight
+from gsvnet_model.networks.propagation.guide import GuideNetwork
 
 _MAX_NORM = 5.0
 """Longest gradient; a recursion over frames that were tracked badly can blow it up."""
@@ -81,11 +82,11 @@ def train_propagation(
     if isinstance(start_from, PropagationNetwork):
         network.load_state_dict(start_from.state_dict())
     else:
-        _start_from_warping(network)
+        start_from_warping(network.guide)
         if start_from is not None:
             network.flow.load_state_dict(start_from.state_dict())
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = _optimiser(network, recipe)
+    optimiser = propagation_optimiser(network, recipe)
     weights = class_weights(
         clips.labels[:: max(1, len(clips) // 200), 0],
         recipe.network.num_classes,
@@ -127,16 +128,17 @@ def propagation_fingerprint(
     return fingerprint(recipe, inputs, info.logit_adjustment, stills, keyframe_network, start)
 
 
-def _start_from_warping(network: PropagationNetwork) -> None:
+def start_from_warping(guide: GuideNetwork) -> None:
     """Let the guiding network begin with the identity slot: blurred states teach nothing."""
-    norm = network.guide.head.norm
+    norm = guide.head.norm
     assert isinstance(norm, nn.BatchNorm2d)
     with torch.no_grad():
         norm.bias.fill_(-1.0)
         norm.bias[0] = 3.0
 
 
-def _optimiser(network: PropagationNetwork, recipe: PropagationRecipe) -> torch.optim.Optimizer:
+def propagation_optimiser(network: nn.Module, recipe: PropagationRecipe) -> torch.optim.Optimizer:
+    """Return an optimiser whose groups tell the flow network's parameters from the others."""
     groups = []
     for is_flow in (True, False):
         for is_weight in (True, False):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsvnet_lab.training.clip_cache import ClipCache
@@ -76,7 +76,7 @@ def _flow_error(flow: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
 
 
 def clip_losses(
-    recipe: PropagationRecipe, network: PropagationNetwork, batch: ClipBatch, class_weights: Tensor
+    recipe: PropagationRecipe, network: nn.Module, batch: ClipBatch, class_weights: Tensor
 ) -> dict[str, Tensor]:
     """Return the parts of the loss, weighted, over one recursion with every step judged.
 
