@@ -9,7 +9,7 @@ from models import TinyKeyframeNetwork
 
 from gsvnet_lab.benchmark.complexity import measure_complexity
 from gsvnet_model.images.network_input import Normalisation
-from gsvnet_model.model import ModelInfo
+from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.outputs.classes import CAMVID, CITYSCAPES

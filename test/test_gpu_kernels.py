@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gsvnet_model.images.grid import values_on_grid
+from gsvnet_lab.data.on_grid import values_on_grid
 from gsvnet_model.networks.propagation.kernels import ideal_delay_kernels
 from gsvnet_model.ops.cuda.checked_kernel import CheckedKernel
 from gsvnet_model.ops.mix import _taps, _taps_one_by_one, guided_filter

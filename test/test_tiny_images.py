@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from gsvnet_lab.data.on_grid import image_on_grid
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, VideoSegmenter, load_model
-from gsvnet_model.images.grid import GridFilter, grid_image, grid_size, image_on_grid
+from gsvnet_model.images.grid import GridFilter, grid_image, grid_size
 from gsvnet_model.images.network_input import Normalisation, image_tensor
 from gsvnet_model.networks.keyframe import KEYFRAME_NETWORKS, build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from gsvnet_model.images.network_input import (
     Normalisation,
@@ -20,7 +19,7 @@ from gsvnet_model.images.network_input import (
     image_tensor,
     keyframe_image,
 )
-from gsvnet_model.ops.average import Edges, average_reference, average_whole_pixels
+from gsvnet_model.ops.average import average_whole_pixels
 
 GridFilter = Literal["centred", "area", "bilinear"]
 GRID_FILTERS: tuple[str, ...] = get_args(GridFilter)
@@ -116,13 +115,13 @@ def grid_image(
         resized = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
         return resized.astype(np.uint8, copy=False)
     if grid_filter == "centred":
-        below, right = _missing_pixels(image.shape[0], image.shape[1], stride)
+        below, right = missing_pixels(image.shape[0], image.shape[1], stride)
         if below or right:
             image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
         return average_whole_pixels(
             image,
-            _whole_edges(image.shape[0], rows, stride),
-            _whole_edges(image.shape[1], columns, stride),
+            whole_edges(image.shape[0], rows, stride),
+            whole_edges(image.shape[1], columns, stride),
         )
     if grid_filter == "bilinear":
         pixels = image_tensor(np.ascontiguousarray(image), torch.device("cpu"))
@@ -131,69 +130,15 @@ def grid_image(
     raise ValueError(f"expected a grid filter out of {GRID_FILTERS}, got {grid_filter!r}")
 
 
-def image_on_grid(image: Tensor, stride: int, grid_filter: GridFilter) -> Tensor:
-    """Return an image that is a tensor already on the grid, on the device where it lies.
-
-    Args:
-        image: (N, 3, H, W) uint8 RGB, any device.
-        stride: image pixels per cell and direction.
-        grid_filter: how the image comes to the grid; see `grid_image`.
-
-    Returns:
-        (N, 3, h, w) float32 RGB values 0..255, whole numbers but for "bilinear".
-
-    Convention:
-        the cells lie where `grid_image` has them.
-    """
-    values = values_on_grid(image.float(), stride, grid_filter)
-    return values if grid_filter == "bilinear" else values.round()
-
-
-def values_on_grid(values: Tensor, stride: int, grid_filter: GridFilter) -> Tensor:
-    """Return any values of an image's pixels on the grid, not rounded.
-
-    Args:
-        values: (N, C, H, W) float32, any device.
-        stride: image pixels per cell and direction.
-        grid_filter: how the values come to the grid; see `grid_image`.
-
-    Returns:
-        (N, C, h, w) float32.
-
-    Convention:
-        the cells lie where `grid_image` has them.
-    """
-    height, width = values.shape[2:]
-    rows, columns = grid_size(height, width, stride, grid_filter)
-    if grid_filter == "bilinear":
-        return F.interpolate(values, (rows, columns), mode="bilinear", align_corners=True)
-    if grid_filter == "area":
-        return average_reference(values, _equal_edges(height, rows), _equal_edges(width, columns))
-    below, right = _missing_pixels(height, width, stride)
-    if below or right:
-        values = F.pad(values, (0, right, 0, below), mode="replicate")
-    return average_reference(
-        values,
-        tuple(_whole_edges(values.shape[2], rows, stride).tolist()),
-        tuple(_whole_edges(values.shape[3], columns, stride).tolist()),
-    )
-
-
-def _missing_pixels(height: int, width: int, stride: int) -> tuple[int, int]:
+def missing_pixels(height: int, width: int, stride: int) -> tuple[int, int]:
     """Return by how many rows and columns an image is too small for 2 x 2 "centred" cells."""
     fewest = stride // 2 + 1
     return max(0, fewest - height), max(0, fewest - width)
 
 
 @functools.lru_cache(maxsize=16)
-def _whole_edges(side: int, cells: int, stride: int) -> NDArray[np.uint64]:
+def whole_edges(side: int, cells: int, stride: int) -> NDArray[np.uint64]:
     """Return where the cells of an axis of the "centred" grid begin, and the end of the last."""
     edges = np.arange(cells + 1) * stride - stride // 2
     edges[0], edges[-1] = 0, side
     return edges.astype(np.uint64)
-
-
-@functools.lru_cache(maxsize=16)
-def _equal_edges(side: int, cells: int) -> Edges:
-    """Return where the cells of an axis of the "area" grid begin, and the end of the last."""
-    return tuple((np.arange(cells + 1) * (side / cells)).tolist())

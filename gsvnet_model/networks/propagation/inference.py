@@ -11,6 +11,7 @@ from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm
 from gsvnet_model.networks.prepacked_convolution import prepack_convolutions
 from gsvnet_model.networks.propagation.edge import edge_map
 from gsvnet_model.networks.propagation.flow import flow_on_grid
+from gsvnet_model.networks.propagation.guide import GuideNetwork
 from gsvnet_model.networks.propagation.step import PropagationNetwork, PropagationOutput
 from gsvnet_model.ops.mix import mix
 from gsvnet_model.ops.upsampled_convolution import UpsampledConvolution
@@ -35,26 +36,14 @@ class PropagationInference:
     def __init__(self, network: PropagationNetwork, precision: torch.dtype) -> None:
         self.config = network.config
         self.precision = precision
-        self.flow = prepack_convolutions(self._prepared(network.flow))
-        self.intra = None if network.intra is None else self._prepared(network.intra)
+        self.flow = prepack_convolutions(prepared(network.flow, precision))
+        self.intra = None if network.intra is None else prepared(network.intra, precision)
         if self.intra is not None:
             if self.config.edge != "none":
                 self.intra.head = _with_room(self.intra.head)
             prepack_convolutions(self.intra)
-        guide = self._prepared(network.guide)
-        self.upsampled = tuple(
-            UpsampledConvolution(block.get_submodule("conv")) for block in guide.decoder
-        )
-        self.encoder, self.head = (
-            prepack_convolutions(guide.encoder),
-            prepack_convolutions(guide.head),
-        )
+        self.scores = GuideInference(network.guide, precision)
         self.kernels = network.kernels().detach().float()
-
-    def _prepared(self, network: _Network) -> _Network:
-        copied = fuse_batch_norm(network).to(self.precision)
-        copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return copied
 
     @torch.inference_mode()
     def __call__(self, logits: Tensor, current: Tensor, previous: Tensor) -> PropagationOutput:
@@ -111,8 +100,22 @@ class PropagationInference:
             mixing=mixing,
         )
 
-    def scores(self, cues: Tensor) -> Tensor:
-        """Return the guide's (N, S, h, w) scores before they are normalised."""
+
+class GuideInference:
+    """A guiding network without gradients; its convolutions run in a precision of choice."""
+
+    def __init__(self, guide: GuideNetwork, precision: torch.dtype) -> None:
+        guide = prepared(guide, precision)
+        self.upsampled = tuple(
+            UpsampledConvolution(block.get_submodule("conv")) for block in guide.decoder
+        )
+        self.encoder, self.head = (
+            prepack_convolutions(guide.encoder),
+            prepack_convolutions(guide.head),
+        )
+
+    def __call__(self, cues: Tensor) -> Tensor:
+        """Return the (N, S, h, w) scores before they are normalised."""
         to_half, to_full = self.upsampled
         full: Tensor = self.encoder[0](cues)
         half: Tensor = self.encoder[1](full)
@@ -120,6 +123,13 @@ class PropagationInference:
         decoded = to_full(decoded, (full.shape[2], full.shape[3]), full)
         scores: Tensor = self.head(decoded)
         return scores
+
+
+def prepared(network: _Network, precision: torch.dtype) -> _Network:
+    """Return a copy with batch normalisation folded, channels last, in a precision."""
+    copied = fuse_batch_norm(network).to(precision)
+    copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return copied
 
 
 def _with_room(layer: nn.Conv2d) -> nn.Conv2d:
