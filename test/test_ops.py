@@ -27,16 +27,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gsvnet_lab.data.on_grid import averaged
+from gsvnet_model.images import grid as grid_module
+from gsvnet_model.images.grid import average_whole_pixels
+from gsvnet_model.networks.propagation import PropagationOutput
 from gsvnet_model.networks.propagation.kernels import ideal_delay_kernels
-from gsvnet_model.ops import average, labels, mix, normalise, warp
-from gsvnet_model.ops.average import average_reference, average_whole_pixels
+from gsvnet_model.ops import labels, mix, normalise, warp
 from gsvnet_model.ops.changed_cells import changed_cells, changed_cells_reference
 from gsvnet_model.ops.labels import labels_and_confidence, labels_on_device, labels_reference
 from gsvnet_model.ops.mix import mix_reference
 from gsvnet_model.ops.normalise import normalise_reference
-from gsvnet_model.ops.signals import StepFields, signals_reference, step_signals
 from gsvnet_model.ops.upsampled_convolution import UpsampledConvolution
 from gsvnet_model.ops.warp import warp_state, warp_state_reference
+from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
 
 Outputs = Sequence[Tensor]
 Arguments = tuple[Any, ...]
@@ -198,20 +201,59 @@ def changed_cells_cases() -> dict[str, Arguments]:
 
 def signals_cases() -> dict[str, Arguments]:
     cases: dict[str, Arguments] = {}
-    for grid, classes in itertools.product((*GRIDS, (70, 130)), CLASSES):
-        cases[f"{grid}, {classes} classes"] = (
-            StepFields(
-                current=channels_last(random(2, 3, *grid)),
-                previous=random(2, 3, *grid),
-                warped_previous=random(2, 3, *grid),
-                flow=2 * random(2, 2, *grid),
-                previous_logits=3 * random(2, classes, *grid),
-                warped_labels=torch.randint(0, classes, (2, 1, *grid), generator=_RANDOM).int(),
-                logits=3 * random(2, classes, *grid),
-                moving=torch.rand(2, 1, *grid, generator=_RANDOM) < 0.7,
-            ),
+    for size, classes in itertools.product((*GRIDS, (70, 130)), CLASSES):
+        output = PropagationOutput(
+            logits=3 * random(2, classes, *size),
+            flow=2 * random(2, 2, *size),
+            warped_logits=3 * random(2, classes, *size),
+            warped_labels=torch.randint(0, classes, (2, *size), generator=_RANDOM).int(),
+            warped_previous=random(2, 3, *size),
+            intra_logits=None,
+            edge=None,
+            mixing=random(2, 1, *size),
         )
+        current, previous = channels_last(random(2, 3, *size)), random(2, 3, *size)
+        state = 3 * random(2, classes, *size)
+        moving = torch.rand(2, 1, *size, generator=_RANDOM) < 0.7
+        cases[f"{size}, {classes} classes"] = (output, current, previous, state, moving)
     return cases
+
+
+def signals_by_definition(
+    output: PropagationOutput, current: Tensor, previous: Tensor, state: Tensor, moving: Tensor
+) -> Outputs:
+    """Return the means (N, 9) of what the names of the signals say."""
+    height, width = state.shape[2:]
+    row_step = max(1, -(-height * width // 4096))
+    # Where not every row is looked at, the lower border is that of the last group of rows.
+    bottom = -(-height // row_step) * row_step
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    place_x, place_y = x + output.flow[:, 0], y + output.flow[:, 1]
+    inside = (place_x > -0.5) & (place_x < width - 0.5)
+    inside &= (place_y > -0.5) & (place_y < bottom - 0.5)
+    residual = (current - output.warped_previous).abs().mean(1)
+    shear = torch.zeros_like(residual)
+    shear[..., 1:] = (output.flow[..., 1:] - output.flow[..., :-1]).abs().sum(1)
+    new = output.logits.argmax(1)
+    by_name = {
+        "residual": residual * inside,
+        "large_residual": (residual > 0.5) & inside,
+        "outside": ~inside,
+        "difference": (current - previous).abs().mean(1),
+        "flow": output.flow.norm(dim=1) / width,
+        "shear": shear,
+        "corrected": new != output.warped_labels,
+        "changed": new != state.argmax(1),
+        "margin_drop": margin(state) - margin(output.logits),
+    }
+    assert tuple(by_name) == SIGNAL_NAMES
+    fields = torch.stack([values.double() for values in by_name.values()], 1) * moving
+    return (fields[:, :, ::row_step].mean((2, 3)),)
+
+
+def margin(logits: Tensor) -> Tensor:
+    first, second = logits.topk(2, dim=1).values.unbind(1)
+    return (first - second) / (1 + first - second)
 
 
 def upsampled_cases() -> dict[str, Arguments]:
@@ -280,7 +322,7 @@ def average_front_door(image: Any, *edges: tuple[int, ...]) -> Outputs:
 
 def averaged_plainly(image: Any, *edges: tuple[int, ...]) -> Outputs:
     values = torch.from_numpy(image.astype(np.float32)).permute(2, 0, 1)[None]
-    return (average_reference(values, *edges)[0].permute(1, 2, 0),)
+    return (averaged(values, *edges)[0].permute(1, 2, 0),)
 
 
 _MIX_CASES, _HALVES = mix_cases()
@@ -295,7 +337,7 @@ OPERATIONS = {
         changed_cells_cases(), one(changed_cells_reference), one(changed_cells), close(0)
     ),
     "signals": Operation(
-        signals_cases(), one(signals_reference), one(step_signals), close(1e-6, 1e-4)
+        signals_cases(), signals_by_definition, one(frame_signals), close(1e-6, 1e-4)
     ),
     "upsampled convolution": Operation(
         upsampled_cases(),
@@ -334,7 +376,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         (mix, "_CELLS_PER_THREAD"),
         (labels, "_PIXELS_PER_THREAD"),
         (normalise, "_PIXELS_PER_THREAD"),
-        (average, "_PIXELS_PER_THREAD"),
+        (grid_module, "_PIXELS_PER_THREAD"),
     ):
         monkeypatch.setattr(module, name, 16)
 
@@ -401,8 +443,8 @@ def test_interpreted_kernel(
 
 def moved(value: Any) -> Any:
     """Return a value where a GPU has it."""
-    if isinstance(value, StepFields):
-        return StepFields(*map(moved, value))
+    if isinstance(value, PropagationOutput):
+        return PropagationOutput(*map(moved, value))
     if isinstance(value, nn.Module):
         return copy.deepcopy(value).to("cuda")
     return value.to("cuda") if isinstance(value, Tensor) else value

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gsvnet_model.images import grid as grid_module
 from gsvnet_model.images.grid import grid_image, grid_size
 from gsvnet_model.images.network_input import (
     Normalisation,
@@ -16,7 +17,7 @@ from gsvnet_model.images.network_input import (
     input_size,
     keyframe_image,
 )
-from gsvnet_model.ops import average, normalise
+from gsvnet_model.ops import normalise
 
 RNG = np.random.default_rng(0)
 
@@ -58,7 +59,7 @@ def test_centred_filter_takes_any_view(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     for view in views:
         assert np.array_equal(grid_image(view, 8, "centred"), expected)
-    monkeypatch.setattr(average, "_PIXELS_PER_THREAD", 1 << 10)
+    monkeypatch.setattr(grid_module, "_PIXELS_PER_THREAD", 1 << 10)
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
     assert np.array_equal(grid_image(image, 8, "centred"), expected)

@@ -10,18 +10,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from models import random_model
 from numpy.typing import NDArray
-from torch import Tensor
 
-from gsvnet_model.networks.propagation import PropagationOutput
 from gsvnet_model.ops.changed_cells import changed_cells, where_moving
 from gsvnet_model.scheduling.adaptive import AdaptivePolicy
 from gsvnet_model.scheduling.budget import BudgetPolicy
 from gsvnet_model.scheduling.fixed import FixedPolicy
 from gsvnet_model.scheduling.policy import KeyframePolicy
 from gsvnet_model.scheduling.quality import FrameQuality, QualityModel
-from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
+from gsvnet_model.scheduling.signals import SIGNAL_NAMES
 from gsvnet_model.stream.state import observed_disagreement
 
 MODEL = QualityModel(linear={"residual": 10.0}, root={"changed": 20.0}, cut={"residual": 1.0})
@@ -32,62 +29,6 @@ def step(residual: float, changed: float = 0.0) -> NDArray[np.float64]:
     signals[SIGNAL_NAMES.index("residual")] = residual
     signals[SIGNAL_NAMES.index("changed")] = changed
     return signals
-
-
-@pytest.mark.parametrize("size", [(7, 9), (70, 130)])
-def test_signals_are_what_their_names_say(size: tuple[int, int]) -> None:
-    torch.manual_seed(0)
-    model = random_model()
-    current, previous = torch.randn(2, 3, *size), torch.randn(2, 3, *size)
-    state = 3 * torch.randn(2, 11, *size)
-    output = model.propagate(state, current, previous)
-    moving = torch.rand(2, 1, *size) < 0.7
-    signals = dict(
-        zip(
-            SIGNAL_NAMES,
-            frame_signals(output, current, previous, state, moving).T,
-            strict=True,
-        )
-    )
-    rows = slice(None, None, max(1, -(-size[0] * size[1] // 4096)))
-    expected = _plain_signals(output, current, previous, state, moving)
-    for name, values in expected.items():
-        mean = values[:, rows].double().mean((1, 2)).numpy()
-        np.testing.assert_allclose(signals[name], mean, rtol=1e-4, atol=1e-6, err_msg=name)
-
-
-def _plain_signals(
-    output: PropagationOutput, current: Tensor, previous: Tensor, state: Tensor, moving: Tensor
-) -> dict[str, Tensor]:
-    """Return (N, h, w) fields by the definitions."""
-
-    def margin(logits: Tensor) -> Tensor:
-        first, second = logits.topk(2, dim=1).values.unbind(1)
-        return (first - second) / (1 + first - second)
-
-    _, _, height, width = state.shape
-    alive = moving[:, 0].float()
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    place_x, place_y = x + output.flow[:, 0], y + output.flow[:, 1]
-    inside = (place_x > -0.5) & (place_x < width - 0.5)
-    inside &= (place_y > -0.5) & (place_y < height - 0.5)
-    residual = (current - output.warped_previous).abs().mean(1)
-    new, warped = output.logits.argmax(1), output.warped_logits.argmax(1)
-    shear = torch.zeros_like(alive)
-    shear[..., 1:] = (output.flow[..., 1:] - output.flow[..., :-1]).abs().sum(1)
-    fields = {
-        "residual": residual * inside,
-        "large_residual": (residual > 0.5) & inside,
-        "outside": ~inside,
-        "difference": (current - previous).abs().mean(1),
-        "flow": output.flow.norm(dim=1) / width,
-        "shear": shear,
-        "corrected": new != warped,
-        "changed": new != state.argmax(1),
-        "margin_drop": margin(state) - margin(output.logits),
-    }
-    assert tuple(fields) == SIGNAL_NAMES
-    return {name: field.float() * alive for name, field in fields.items()}
 
 
 def test_a_change_moves_its_neighbours_and_nothing_else() -> None:

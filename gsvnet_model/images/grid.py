@@ -19,13 +19,17 @@ from gsvnet_model.images.network_input import (
     image_tensor,
     keyframe_image,
 )
-from gsvnet_model.ops.average import average_whole_pixels
+from gsvnet_model.ops.cpu.image import average_rows
+from gsvnet_model.ops.cpu.loops import fill_rows
 
 GridFilter = Literal["centred", "area", "bilinear"]
 GRID_FILTERS: tuple[str, ...] = get_args(GridFilter)
 
 _FEWEST_CELLS = 2
 """Cells of a side at least: with align_corners=True a single cell has no size."""
+
+_PIXELS_PER_THREAD = 1 << 20
+"""Smaller images are not worth a second thread to average them."""
 
 _GREY_LEVELS = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 """Leaves values as they are."""
@@ -128,6 +132,34 @@ def grid_image(
         sampled = keyframe_image(pixels, (rows, columns), _GREY_LEVELS)
         return sampled[0].permute(1, 2, 0).numpy()
     raise ValueError(f"expected a grid filter out of {GRID_FILTERS}, got {grid_filter!r}")
+
+
+def average_whole_pixels(
+    image: NDArray[np.uint8], row_edges: NDArray[np.uint64], column_edges: NDArray[np.uint64]
+) -> NDArray[np.uint8]:
+    """Average a camera's image over cells of whole pixels, with a compiled loop.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, any strides.
+        row_edges: (h + 1,) first row of each cell and the end of the last, strictly ascending.
+        column_edges: (w + 1,) first column of each cell and the end of the last, strictly
+            ascending.
+
+    Returns:
+        (h, w, 3) uint8: the means, rounded to the nearest; halves to the even number.
+    """
+    if image.strides[1:] != (3, 1) or image.strides[0] < 0:
+        image = np.ascontiguousarray(image)
+    height, width, _ = image.shape
+    row_step = image.strides[0]
+    num_bytes = (height - 1) * row_step + 3 * width  # padding between the rows included
+    pixels = torch.from_numpy(image).as_strided((num_bytes,), (1,)).numpy()
+    cells = np.empty((len(row_edges) - 1, len(column_edges) - 1, 3), np.uint8)
+    loop = functools.partial(
+        average_rows, pixels, np.uint64(row_step), row_edges, column_edges, cells
+    )
+    fill_rows(loop, len(cells), 1 + height * width // _PIXELS_PER_THREAD)
+    return cells
 
 
 def missing_pixels(height: int, width: int, stride: int) -> tuple[int, int]:

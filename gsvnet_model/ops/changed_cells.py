@@ -47,15 +47,7 @@ def changed_cells(current: Tensor, reference: Tensor) -> Tensor:
 
 
 def changed_cells_reference(current: Tensor, reference: Tensor) -> Tensor:
-    """Compute `changed_cells` with PyTorch, on any device.
-
-    Args:
-        current: (N, 3, h, w) normalised grid image, float32.
-        reference: (N, 3, h, w) normalised grid image to compare with, float32.
-
-    Returns:
-        (N, 1, h, w) bool.
-    """
+    """Compute `changed_cells` with PyTorch, on any device; arguments and result are the same."""
     difference = current - reference
     # A camera that adapts its exposure is no motion.
     difference = difference - difference.mean((2, 3), keepdim=True)

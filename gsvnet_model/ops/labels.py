@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -23,9 +22,6 @@ from gsvnet_model.hardware.transfer import download
 from gsvnet_model.ops.cpu.labels import fill_label_rows
 from gsvnet_model.ops.cpu.loops import corner_aligned, fill_rows
 from gsvnet_model.outputs.classes import MAX_CLASSES
-
-_Axis: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""For each pixel of an axis the cell at or before it and how far it is on to the next."""
 
 _PIXELS_PER_THREAD = 1 << 18
 """Smaller images are not worth a second thread."""
@@ -70,32 +66,33 @@ def labels_and_confidence(
         labels, confidence = download(labels_on_device(logits, height, width, temperature))
         return labels, confidence
     values = _checked(logits, height, width, temperature).contiguous()
-    return _by_compiled_loop(
-        values,
-        _probabilities(values, temperature),
-        corner_aligned(values.shape[1], height),
-        corner_aligned(values.shape[2], width),
+    above, down = corner_aligned(values.shape[1], height)
+    left, across = corner_aligned(values.shape[2], width)
+    # For each cell of a row the first pixel at or after it, and the width at the end.
+    first_pixels = np.searchsorted(left, np.arange(values.shape[2] + 1)).astype(np.uint64)
+    labels, confidence = (np.empty((height, width), np.uint8) for _ in range(2))
+    fill = functools.partial(
+        fill_label_rows,
+        values.numpy(),
+        _probabilities(values, temperature).numpy(),
+        above,
+        down,
+        first_pixels,
+        across,
+        labels=labels,
+        confidence=confidence,
     )
+    fill_rows(fill, height, 1 + height * width // _PIXELS_PER_THREAD)
+    return labels, confidence
 
 
 def labels_on_device(logits: Tensor, height: int, width: int, temperature: float = 1.0) -> Tensor:
     """Compute labels and confidence where the logits are, without waiting for the device.
 
-    Args:
-        logits: (K, h, w), any floating dtype, strides and device; K from 1 to 254.
-        height: H, rows of the image.
-        width: W, columns of the image.
-        temperature: what logits are divided by before the softmax of the confidence.
+    Arguments, errors and convention are those of `labels_and_confidence`.
 
     Returns:
-        (2, H, W) uint8 on the device of the logits: labels, then confidence, with the meaning
-        that they have in `labels_and_confidence`.
-
-    Raises:
-        ValueError: in the cases of `labels_and_confidence`.
-
-    Convention:
-        Bilinear with align_corners=True.
+        (2, H, W) uint8 on the device of the logits: labels, then confidence.
     """
     values = _checked(logits, height, width, temperature).contiguous()
     compute = _checked_kernel() if values.is_cuda else labels_reference
@@ -185,41 +182,6 @@ def _checked(logits: Tensor, height: int, width: int, temperature: float) -> Ten
     if not temperature > 0:
         raise ValueError(f"expected a temperature above 0, got {temperature}")
     return logits.detach().to(torch.float32)
-
-
-def _by_compiled_loop(
-    logits: Tensor, probabilities: Tensor, rows: _Axis, columns: _Axis
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Label on the CPU.
-
-    Args:
-        logits: (K, h, w) float32, contiguous.
-        probabilities: (K, h, w) float32, softmax of the logits.
-        rows: where the H rows of the image lie on the grid.
-        columns: where the W columns of the image lie on the grid.
-
-    Returns:
-        labels and confidence, (H, W) uint8 each.
-    """
-    (above, down), (left, across) = rows, columns
-    height, width = len(above), len(left)
-    labels = np.empty((height, width), np.uint8)
-    confidence = np.empty((height, width), np.uint8)
-    # For each cell of a row the first pixel at or after it, and the width at the end.
-    first_pixels = np.searchsorted(left, np.arange(logits.shape[2] + 1)).astype(np.uint64)
-    fill = functools.partial(
-        fill_label_rows,
-        logits.numpy(),
-        probabilities.numpy(),
-        above,
-        down,
-        first_pixels,
-        across,
-        labels=labels,
-        confidence=confidence,
-    )
-    fill_rows(fill, height, 1 + height * width // _PIXELS_PER_THREAD)
-    return labels, confidence
 
 
 def _probabilities(logits: Tensor, temperature: float) -> Tensor:

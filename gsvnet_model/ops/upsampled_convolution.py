@@ -83,16 +83,7 @@ class UpsampledConvolution:
     def reference(
         self, values: Tensor, size: tuple[int, int], added: Tensor | None = None
     ) -> Tensor:
-        """Compute the result with PyTorch, on any device, one step after the other.
-
-        Args:
-            values: (N, in channels, h', w'), the small map.
-            size: (h, w) of the large map and of the result.
-            added: (N, out channels, h, w), or None to add nothing.
-
-        Returns:
-            (N, out channels, h, w).
-        """
+        """Compute the result of a call with PyTorch, on any device, one step after the other."""
         large = F.interpolate(values, size, mode="bilinear", align_corners=True)
         convolved: Tensor = self.conv(large)
         convolved.relu_()

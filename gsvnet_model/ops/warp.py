@@ -60,16 +60,7 @@ def warp_state(
 def warp_state_reference(
     logits: Tensor, image: Tensor, flow: Tensor, radius: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute `warp_state` with PyTorch, on any device and with gradients.
-
-    Args:
-        logits: (N, K, h, w), float.
-        image: (N, C, h, w), float.
-        flow: (N, 2, h, w), float, (dx, dy) in cells of the grid.
-        radius: width in cells of the border of zeros around the warped logits.
-
-    Returns:
-        the three tensors of `warp_state`; the first two of the inputs' dtype.
+    """Compute `warp_state` with PyTorch: on any device, in any floating dtype, with gradients.
 
     Raises:
         ValueError: see `backward_warp`.

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The CPU backend of `gsvnet_model.ops.signals`: sums over rows of the grid in one pass.
+"""The compiled loop of `gsvnet_model.scheduling.signals`: sums over rows of the grid in one pass.
 
 There is no logarithm or exponential in it: both would cost more than everything else together.
 """
