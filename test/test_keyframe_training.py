@@ -342,7 +342,7 @@ def test_weights_of_the_same_network_keep_their_propagation(
     assert "expected num_classes 11 (sky, building" in capsys.readouterr().err
     recipe_file.write_text("{network: [swiftnet_r18")
     assert train(weights_path) == 2
-    assert "recipe.yaml: while parsing" in capsys.readouterr().err
+    assert "recipe.yaml: expected YAML, got: while parsing" in capsys.readouterr().err
 
 
 def test_drive_pool_is_kept_until_the_renderer_changes(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
+from gsvnet_lab.data.safe_yaml import load_yaml
 
 Recipe = TypeVar("Recipe")
 
@@ -38,10 +38,8 @@ def read_parts(path: Path, recipe_type: type[Recipe]) -> list[Recipe]:
         ValueError: if the file is missing, is not a mapping, or has a key or value that the
             recipe does not know.
     """
-    if not path.is_file():
-        raise ValueError(f"expected a recipe file, found none at {path}")
+    content = load_yaml(path)
     try:
-        content = yaml.safe_load(path.read_text())
         if not isinstance(content, Mapping):
             raise ValueError(f"expected a mapping for {recipe_type.__name__}, got {content!r}")
         shared = {name: value for name, value in content.items() if name != "parts"}
@@ -49,9 +47,8 @@ def read_parts(path: Path, recipe_type: type[Recipe]) -> list[Recipe]:
         if not isinstance(parts, list) or not parts:
             raise ValueError(f"parts: expected a list of mappings, got {parts!r}")
         return [_build(recipe_type, _merged(shared, part)) for part in parts]
-    except (TypeError, ValueError, yaml.YAMLError) as error:
-        text = " ".join(str(error).split())  # YAML's errors are of several lines
-        raise ValueError(f"{path}: {text}") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _merged(shared: Any, own: Any) -> Any:
