@@ -385,11 +385,11 @@ def _loaded_model(settings: Settings, torch_threads: int) -> SegmentationModel:
         settings.model_input_scale or None,
     )
     check_policy(settings, model.info)
-    _warm_up(model)
+    warm_up(model)
     return model
 
 
-def _warm_up(model: SegmentationModel) -> None:
+def warm_up(model: SegmentationModel) -> None:
     # Stripes that move: of a scene that stands nothing is propagated. Two steps, because the
     # second goes on from what the first made of the keyframe.
     segmenter = VideoSegmenter(model, keyframe_interval=3)
