@@ -8,7 +8,7 @@ import threading
 import pytest
 from sensor_msgs.msg import Image
 
-from gsvnet_ros.health.frame_counts import FrameCounts, SequenceWatch
+from gsvnet_ros.health.frame_counts import FrameCounts, LossCount, SequenceWatch
 from gsvnet_ros.node.continuity import FrameOrigin, find_discontinuity
 from gsvnet_ros.node.frame_queue import FrameQueue, ReceivedFrame
 
@@ -41,6 +41,24 @@ def test_sent_is_served_dropped_and_waiting() -> None:
     assert snapshot.dropped == {"lost": 3, "bad_data": 1}
     counts.receive(lost_before=0)
     assert counts.snapshot().waiting == 1
+
+
+def test_losses_that_two_sources_tell_of_count_once() -> None:
+    losses = LossCount()
+    assert losses.add_report(5) == 5  # nothing arrives
+    assert losses.add_gap(6) == 1  # one does, and its number shows the same losses
+    assert losses.add_gap(1) == 1
+    assert losses.add_report(2) == 0  # of the last two, after the frame that showed them
+    assert losses.add_report(1) == 1
+
+
+def test_losses_are_counted_where_nothing_arrives() -> None:
+    counts = FrameCounts()
+    counts.lose(3)
+    counts.lose(0)
+    snapshot = counts.snapshot()
+    assert (snapshot.sent, snapshot.served, snapshot.waiting) == (3, 0, 0)
+    assert snapshot.dropped == {"lost": 3}
 
 
 def test_gap_in_the_sequence_is_lost() -> None:

@@ -17,11 +17,11 @@ from gsvnet_model.networks.propagation import PropagationNetwork
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What one network holds and does per frame.
+    """Size of one network and its work per frame.
 
     Attributes:
-        parameters: trained numbers, statistics of batch normalisation not included.
-        multiply_adds: of the convolutions on one frame.
+        parameters: number of trained parameters, without the statistics of batch normalisation.
+        multiply_adds: multiply-adds of the convolutions on one frame.
     """
 
     parameters: int
@@ -41,7 +41,8 @@ class Complexity:
         size: (height, width) of the images.
         keyframe: cost of a keyframe.
         propagation: cost of a propagated frame.
-        flow: what of that is the flow network's: all that warping alone needs.
+        flow: the flow network's part of the cost of a propagated frame: all that warping alone
+            needs.
     """
 
     size: tuple[int, int]
@@ -67,7 +68,7 @@ def measure_complexity(
     Args:
         keyframe: the keyframe network.
         propagation: the propagation network.
-        info: gives input scale, grid and class count.
+        info: info of the weights: input scale, grid, number of classes.
         size: (height, width) of the images.
 
     Raises:

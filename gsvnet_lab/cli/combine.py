@@ -19,8 +19,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         description="A trained propagation network propagates keyframes of any network that has "
         "the same classes, without training it again.",
     )
-    parser.add_argument("keyframe", type=Path, help="weights whose keyframe network is taken")
-    parser.add_argument("propagation", type=Path, help="weights whose propagation network is taken")
+    parser.add_argument("keyframe", type=Path, help="weights to take the keyframe network from")
+    parser.add_argument(
+        "propagation", type=Path, help="weights to take the propagation network from"
+    )
     parser.add_argument("output", type=Path, help="safetensors file to write")
     parser.set_defaults(run=_run)
 

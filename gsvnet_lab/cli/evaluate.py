@@ -9,6 +9,7 @@ from pathlib import Path
 from gsvnet_lab.benchmark.complexity import measure_complexity
 from gsvnet_lab.cli.options import (
     add_data_option,
+    add_json_option,
     add_model_options,
     add_split_option,
     chosen_model,
@@ -38,16 +39,19 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add_data_option(data)
     data.add_argument("--cityscapes", type=Path, help="Cityscapes folder to evaluate on instead")
     add_split_option(parser, "val")
-    parser.add_argument("--max-interval", type=int, default=5, help="largest keyframe interval")
+    parser.add_argument(
+        "--max-interval", type=int, default=5, help="largest keyframe interval (%(default)s)"
+    )
     parser.add_argument(
         "--keyframe-output",
         choices=KEYFRAME_OUTPUTS,
         default="network",
-        help="labels of keyframes from the network's logits or, as in the paper, from the grid",
+        help="decode the labels of keyframes from the network's logits or, as in the paper, from "
+        "logits on the grid (%(default)s)",
     )
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--plot", type=Path, help="file for the reliability diagram")
-    parser.add_argument("--card", type=Path, help="file for the model card")
+    add_json_option(parser)
+    parser.add_argument("--plot", type=Path, help="image file to draw the reliability diagram to")
+    parser.add_argument("--card", type=Path, help="Markdown file to write the model card to")
     parser.add_argument(
         "--store", action="store_true", help="store the average mIoU in the weights file"
     )
@@ -117,7 +121,7 @@ def _measure_camvid(
 def _measure_cityscapes(
     model: SegmentationModel, options: argparse.Namespace
 ) -> tuple[DistanceEvaluation, tuple[int, int], list[StreamFigures], int]:
-    """Return the same; single labelled frames say nothing about streams."""
+    """Return counts, image size, no streams, number of snippets: single labels tell no flicker."""
     snippets = open_cityscapes(options.cityscapes, options.split, options.max_interval)
     truths = ((snippet, read_train_ids(snippet.label_file)) for snippet in snippets)
     check_labelled(truths, f"the split {options.split}")

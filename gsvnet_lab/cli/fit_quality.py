@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""`gsvnet fit-quality`: fit the estimate of disagreement to a pair of networks."""
+"""`gsvnet fit-quality`: fit the estimate of disagreement to the two networks of weights."""
 
 from __future__ import annotations
 
@@ -26,9 +26,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser("fit-quality")
     add_data_option(parser)
-    parser.add_argument("--drives", type=int, default=10, help="street drives (%(default)s)")
-    parser.add_argument("--stills", type=int, default=24, help="moved stills (%(default)s)")
-    parser.add_argument("--json", type=Path, help="file for the fit, as 'gsvnet schedule' reads it")
+    parser.add_argument(
+        "--drives", type=int, default=10, help="number of street drives to fit to (%(default)s)"
+    )
+    parser.add_argument(
+        "--stills", type=int, default=24, help="number of moved stills to fit to (%(default)s)"
+    )
+    parser.add_argument(
+        "--json", type=Path, help="JSON file to write the fit to, for 'gsvnet schedule'"
+    )
     parser.add_argument(
         "--store", action="store_true", help="store the estimate in the weights file"
     )
@@ -54,7 +60,8 @@ def _run(options: argparse.Namespace) -> None:
             slope = fit_temperature_slope(model, videos)
         else:
             print(
-                "the confidence does not follow it: the drives' truth knows CamVid's classes only"
+                "the confidence does not follow the estimate: that is fitted on street drives, "
+                "which are labelled in CamVid's classes, and these weights have others"
             )
         store_quality(weights, quality, slope)
     if options.json is None:

@@ -11,8 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from gsvnet_lab.benchmark.timing import CLOCKS, Clock, clock_of
-from gsvnet_lab.cli.options import add_data_option, add_model_options, chosen_model
+from gsvnet_lab.benchmark.timing import Clock, clock_of
+from gsvnet_lab.cli.options import (
+    add_clock_option,
+    add_data_option,
+    add_json_option,
+    add_model_options,
+    chosen_model,
+)
 from gsvnet_lab.data.camvid import find_camvid
 from gsvnet_lab.fitting.quality import agreement_of, cut_signals
 from gsvnet_lab.policy_study.comparison import Comparison, compare
@@ -44,22 +50,30 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser("schedule")
     add_data_option(parser)
-    parser.add_argument("--quality", type=Path, required=True, help="what fit-quality wrote")
     parser.add_argument(
-        "--varied", type=int, default=3, help="clips of varied motion (%(default)s)"
+        "--quality", type=Path, required=True, help="JSON file that 'gsvnet fit-quality' wrote"
     )
-    parser.add_argument("--drives", type=int, default=10, help="street drives (%(default)s)")
-    parser.add_argument("--video", nargs="*", default=[], help="more videos, judged by agreement")
-    parser.add_argument("--frames", type=int, default=100, help="of each of these (%(default)s)")
-    parser.add_argument("--tables", type=Path, help="folder that keeps what was computed")
     parser.add_argument(
-        "--clock",
-        choices=CLOCKS,
-        default=CLOCKS[0],
-        help="what frames cost; cpu for a machine that is not quiet",
+        "--varied", type=int, default=3, help="number of clips of varied motion (%(default)s)"
     )
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--plot", type=Path, help="file for the plot")
+    parser.add_argument(
+        "--drives", type=int, default=10, help="number of street drives (%(default)s)"
+    )
+    parser.add_argument(
+        "--video",
+        nargs="*",
+        default=[],
+        help="videos without labels, judged by agreement with keyframes",
+    )
+    parser.add_argument(
+        "--frames", type=int, default=100, help="number of frames of each --video (%(default)s)"
+    )
+    parser.add_argument(
+        "--tables", type=Path, help="folder that keeps the keyframe-age tables for the next call"
+    )
+    add_clock_option(parser)
+    add_json_option(parser)
+    parser.add_argument("--plot", type=Path, help="image file to draw the comparison to")
     add_model_options(parser)
     parser.set_defaults(run=_run)
 
@@ -141,7 +155,7 @@ def _read_quality(path: Path) -> QualityModel:
     """Read what `gsvnet fit-quality --json` wrote.
 
     Raises:
-        ValueError: if it is something else.
+        ValueError: if the file holds something else.
     """
     try:
         return QualityModel(**json.loads(path.read_text())["quality"])
@@ -152,13 +166,13 @@ def _read_quality(path: Path) -> QualityModel:
 
 
 class _Tables:
-    """Pair tables, computed once where a folder keeps them."""
+    """Keyframe-age tables of videos, computed once where a folder keeps them."""
 
     def __init__(self, model: SegmentationModel, folder: Path | None, weights: str) -> None:
         self._model, self._folder, self._weights = model, folder, weights
 
     def of(self, name: str, video: Video, perfect: bool = False) -> KeyframeAgeTable:
-        """Return the table of a video, under a name of its own."""
+        """Return the table of a video; in the folder it has the given name."""
         if self._folder is None:
             return keyframe_age_table(self._model, video, _DISTANCES, perfect)
         kind = "truth" if perfect else "network"
@@ -170,7 +184,7 @@ class _Tables:
 
 
 def _digest(video: Video) -> str:
-    """Return what tells a video from others of its name."""
+    """Return a text that differs between videos of one name."""
     found = hashlib.sha256()
     for image, labels in video:
         found.update(image.tobytes())
@@ -179,7 +193,7 @@ def _digest(video: Video) -> str:
 
 
 def _measured_costs(model: SegmentationModel, clip: Video, clock: Clock) -> FrameCosts:
-    """Return the median cost of both kinds of frames."""
+    """Return the median times of keyframes and propagated frames."""
     now = clock_of(clock)
     segmenter = VideoSegmenter(model, 2)
     times: dict[bool, list[float]] = {True: [], False: []}
@@ -193,7 +207,7 @@ def _measured_costs(model: SegmentationModel, clip: Video, clock: Clock) -> Fram
 def _longest_standing(
     tables: _Tables, clip: Video, quality: QualityModel, costs: FrameCosts
 ) -> list[int]:
-    """Return the intervals of the default policy on a standing scene with a camera's noise."""
+    """Return the adaptive policy's keyframe intervals on a standing scene with camera noise."""
     rng = np.random.default_rng(0)
     image, truth = clip[0]
     video: Video = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from gsvnet_lab.cli.options import add_data_option
+from gsvnet_lab.cli.options import add_data_option, add_device_option
 from gsvnet_lab.data.camvid import find_camvid
 from gsvnet_lab.training.keyframe import train_keyframe
 from gsvnet_lab.training.keyframe_recipe import KeyframeRecipe
@@ -18,7 +18,7 @@ from gsvnet_lab.training.propagation_recipe import PropagationRecipe
 from gsvnet_lab.training.recipe import read_parts
 from gsvnet_lab.training.run import Run
 from gsvnet_model.checkpoint import read_networks, save_model
-from gsvnet_model.hardware.device import AUTO, choose_device
+from gsvnet_model.hardware.device import choose_device
 from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
@@ -67,7 +67,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
             required=True,
             help="folder of the run: checkpoint, log and weights",
         )
-        kind.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")
+        add_device_option(kind)
 
 
 def _train_keyframe(options: argparse.Namespace) -> None:
@@ -185,7 +185,7 @@ def _save(
         run: folder of the run; of the last part where there are several.
         keyframe: the keyframe network to write.
         propagation: the propagation network to write.
-        info: what belongs to the weights.
+        info: info of the weights.
     """
     path = folder / "weights.safetensors"
     if path.exists() and path.stat().st_mtime >= Run.checkpoint_file(run).stat().st_mtime:

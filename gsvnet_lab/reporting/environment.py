@@ -17,7 +17,7 @@ from gsvnet_model.hardware.device import cpu_capabilities
 
 
 def describe_machine(device: torch.device) -> dict[str, str | int]:
-    """Return processor or GPU, thread count and versions."""
+    """Return the names of processor or GPU, the numbers of cores and threads, and versions."""
     cpu = str(cpu_capabilities().get("cpu_name", platform.processor()))
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu
     return {

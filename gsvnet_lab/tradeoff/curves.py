@@ -18,9 +18,9 @@ class Lead:
 
     Attributes:
         weights: name of the per-frame network's weights.
-        miou: points of mIoU; negative where the per-frame network is ahead, None if it is not
-            as fast at any scale.
-        frames_per_s: the throughput.
+        miou: lead in points of mIoU; negative where the per-frame network is ahead, None if it is
+            not as fast at any scale.
+        frames_per_s: the throughput, frames per second.
     """
 
     weights: str
@@ -59,12 +59,12 @@ def per_frame_curve(points: Sequence[TradeoffPoint], weights: str) -> list[Trade
 def accuracy_at(curve: Sequence[TradeoffPoint], frames_per_s: float) -> float | None:
     """Return the best mIoU in percent of a curve at a throughput or more.
 
-    Linear between the points. What is faster can also run slower: where a faster point is more
-    accurate, or there is no slower one, its accuracy counts.
+    The curve is linear between its points. A fast network can also be run slowly: where a faster
+    point is more accurate, or there is no slower point, the accuracy of the faster point counts.
 
     Args:
         curve: points from slow to fast.
-        frames_per_s: the throughput that is needed.
+        frames_per_s: the throughput that is needed, frames per second.
 
     Returns:
         None if no point of the curve is that fast.
@@ -100,7 +100,7 @@ def lead_at_interval(points: Sequence[TradeoffPoint], weights: str, interval: in
     """Return how far propagation leads the same network per frame at equal throughput.
 
     Args:
-        points: what was measured.
+        points: measured points.
         weights: name of the weights.
         interval: keyframe interval whose throughput is the one compared at.
 
@@ -128,7 +128,7 @@ def plot_tradeoff(points: Sequence[TradeoffPoint], path: Path) -> None:
     """Draw propagation over the intervals and per-frame segmentation over the input scales.
 
     Args:
-        points: what was measured, of any number of weights.
+        points: measured points of any number of weights.
         path: image file to write; the suffix names the format.
 
     See:

@@ -79,7 +79,7 @@ def cached_clips(
         count: number of clips, at least 1.
         keyframe_network: network in eval mode, on `device`, that maps (N, 3, H, W) images to
             (N, K, ., .) logits.
-        info: how images come to the grid and to the keyframe network.
+        info: info of the weights; decides how images come to the grid and to the keyframe network.
         identity: text of everything else that decides the clips, so that other clips get another
             folder.
         device: device that the keyframe network runs on.

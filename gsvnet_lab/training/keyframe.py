@@ -39,8 +39,8 @@ def train_keyframe(
     """Train a keyframe network; continue where an earlier call on the folder was cut.
 
     Args:
-        recipe: what to train and how.
-        info: how images come to the network; see `KeyframeRecipe.described`.
+        recipe: the recipe.
+        info: info of the weights to train; see `KeyframeRecipe.described`.
         data: CamVid folder.
         output: folder of the run.
         device: device to train on.
@@ -48,7 +48,7 @@ def train_keyframe(
             the encoder alone is copied; None starts from scratch.
         teacher: a trained keyframe network of any kind whose probabilities the recipe distils;
             given if and only if the recipe's `distillation` is above 0.
-        drive_folder: where rendered drives are kept, for runs that share them; None is `output`.
+        drive_folder: folder of rendered drives, for runs that share them; None is `output`.
 
     Returns:
         The averaged weights (state dict, float32, CPU).

@@ -50,7 +50,7 @@ def train_propagation(
     """Train a propagation network; continue where an earlier call on the folder was cut.
 
     Args:
-        recipe: what to train and how.
+        recipe: the recipe.
         keyframe_network: gives the logits to propagate; stays as it is.
         info: info of the keyframe network's weights.
         data: CamVid folder; only its stills for training are used.
@@ -58,7 +58,7 @@ def train_propagation(
         device: device to train on.
         start_from: a trained network of the recipe's kind, or a trained flow network, which
             replaces the flow network alone; None starts from scratch.
-        clip_folder: where clips are kept, for runs that share them; None is `output`.
+        clip_folder: folder of rendered clips, for runs that share them; None is `output`.
 
     Returns:
         The averaged weights of the propagation network (state dict, float32, CPU).

@@ -31,7 +31,7 @@ class ClassTable:
 
     Raises:
         ValueError: if there are no classes or too many, if names and colours differ in number, if
-            a colour is none, or if a name is repeated or cannot be shown in one line.
+            a colour is none, or if a name is repeated or cannot be shown in a line.
     """
 
     names: tuple[str, ...]

@@ -175,10 +175,11 @@ class CameraStream:
             # than the sum of its own stages.
             "step": 1e3 * (segmented - frame.taken_s) - frame.decode_ms,
             "publish": 1e3 * (time.perf_counter() - segmented),
-            "latency": 1e3 * self._age_s(header),
         }
-        now_ns = self._node.get_clock().now().nanoseconds
-        self.health.served(now_ns, bool(segmentation.reason), stage_ms["latency"])
+        age_s = self._age_s(header)
+        if age_s is not None:
+            stage_ms["latency"] = 1e3 * age_s
+        self.health.served(time.monotonic_ns(), bool(segmentation.reason), stage_ms.get("latency"))
         try:
             self.outputs.publish_status(
                 lambda: frame_status(
@@ -198,7 +199,7 @@ class CameraStream:
         taken = time.perf_counter()
         header = frame.message.header
         age_s = self._age_s(header)
-        if settings.frames_max_age > 0.0 and age_s > settings.frames_max_age:
+        if age_s is not None and 0.0 < settings.frames_max_age < age_s:
             self._drop("too_old", f"its stamp is {age_s:.3f} s old")
             return None
         image = _rgb(frame)
@@ -260,8 +261,10 @@ class CameraStream:
             self._warned_s[kind] = now_s
             self._node.get_logger().warning(f"{self.title}: {what}")
 
-    def _age_s(self, header: Header) -> float:
-        return 1e-9 * (self._node.get_clock().now().nanoseconds - stamp_ns(header))
+    def _age_s(self, header: Header) -> float | None:
+        """Return the age of an image by its stamp, s; None if stamp and clock do not fit."""
+        now_ns = self._node.get_clock().now().nanoseconds
+        return self.health.stamp_clock.age_s(stamp_ns(header), now_ns)
 
 
 def _rgb(frame: ReceivedFrame) -> NDArray[np.uint8]:

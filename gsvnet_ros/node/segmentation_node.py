@@ -14,8 +14,8 @@ import gsvnet_model  # noqa: F401
 # isort: split
 import gc
 import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
@@ -39,8 +40,10 @@ from gsvnet_ros.messages.class_messages import class_database, vision_msgs
 from gsvnet_ros.node.camera_stream import CameraStream, FrameSettings, serve
 from gsvnet_ros.node.camera_subscription import CameraSubscription
 from gsvnet_ros.node.frame_queue import FrameQueue
+from gsvnet_ros.node.graph_neighbours import NameWatch, explain_autostart
 from gsvnet_ros.node.node_parameters import NodeParameters
 from gsvnet_ros.node.parameters import SPECS, Settings, setting_values
+from gsvnet_ros.startup.interruption import call_until_shutdown
 
 DIAGNOSTICS_PERIOD_S = 1.0
 
@@ -69,6 +72,8 @@ class SegmentationNode(LifecycleNode):
         self._fault = ""
         self._is_finalized = False
         self._parameters_of_node = NodeParameters(self, self._check_settings, self._apply_settings)
+        self._name_watch = NameWatch(self)
+        explain_autostart(self, lambda: self.settings.autostart)
         self.create_service(Trigger, "~/reset", self._reset)
         self.create_service(Trigger, "~/force_keyframe", self._force_keyframe)
         self.create_service(SetBool, "~/enable", self._enable)
@@ -120,9 +125,10 @@ class SegmentationNode(LifecycleNode):
         try:
             # In a thread that ends: what OpenMP starts for it would else stay, and where there are
             # more threads than cores those of the inference would sleep while they wait.
-            with ThreadPoolExecutor(1, "configure") as loader:
-                model = loader.submit(_loaded_model, settings, threads).result()
+            model = call_until_shutdown(lambda: _loaded_model(settings, threads), self.context)
             classes = merge_classes(model.info.classes, settings.classes_merge)
+        except ExternalShutdownException:
+            return TransitionCallbackReturn.FAILURE
         # Whatever is wrong with a file or a device, the node stays to be told better.
         except Exception as error:
             self._fault = f"cannot configure: {error}"
@@ -323,10 +329,11 @@ class SegmentationNode(LifecycleNode):
                 self._streams, self._subscriptions_of_cameras, strict=True
             ):
                 counts = stream.counts.snapshot()
-                report = stream.health.report(now.nanoseconds, counts, limits)
+                report = stream.health.report(time.monotonic_ns(), counts, limits)
                 array.status.append(camera_status(stream.title, report, counts))
                 subscription.report(report)
         self._diagnostics.publish(array)
+        self._name_watch.look()
 
 
 def processor_threads(limit: int) -> int:

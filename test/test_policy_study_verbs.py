@@ -39,7 +39,7 @@ def test_confidence_follows_only_what_the_truth_names(
     info = load_model(renamed).info
     assert info.quality.is_fitted
     assert info.temperature_slope == 0
-    assert "the confidence does not follow it" in capsys.readouterr().out
+    assert "the confidence does not follow the estimate" in capsys.readouterr().out
 
 
 def test_more_moved_stills_than_images_are_refused_at_once(
