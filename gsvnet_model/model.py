@@ -20,7 +20,8 @@ from gsvnet_model.hardware.free_cores import on_free_cores
 from gsvnet_model.images.grid import GridImage, grid_image
 from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model_info import ModelInfo
-from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm
+from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm_if_equal
+from gsvnet_model.networks.keyframe import checked_logits
 from gsvnet_model.networks.propagation import PropagationNetwork, PropagationOutput
 from gsvnet_model.networks.propagation.inference import PropagationInference
 
@@ -73,7 +74,7 @@ class SegmentationModel:
         self.precision = precision
         if self.device.type == "cpu":
             tune_malloc()
-        self.keyframe = fuse_batch_norm(keyframe).to(self.device, precision)
+        self.keyframe = fuse_batch_norm_if_equal(keyframe).to(self.device, precision)
         self.keyframe.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.propagation = copy.deepcopy(propagation).to(self.device)
         self.propagation.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -148,5 +149,5 @@ class SegmentationModel:
 def _segmented(
     keyframe: nn.Module, info: ModelInfo, bias: Tensor, precision: torch.dtype, image: Tensor
 ) -> Tensor:
-    logits: Tensor = keyframe(info.keyframe_input(image, precision))
-    return logits.float() + bias
+    output = keyframe(info.keyframe_input(image, precision))
+    return checked_logits(output, len(image), info.classes.num_classes).float() + bias

@@ -352,7 +352,7 @@ class TestEvaluation:
     def test_a_still_clip_keeps_the_keyframes_labels(
         self, sequence: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
     ) -> None:
-        """As a stream does: nothing is published anew while nothing moves."""
+        """As a stream does: labels are not decoded anew while nothing moves."""
         model = random_model()
         result = evaluate_distances(model, [sequence[0]] * 4 + [sequence[8]], 3)
         alone = ConfusionMatrix(11)

@@ -25,12 +25,13 @@ class ClassTable:
     """Names and colours of the classes; the index in both is the class id.
 
     Args:
-        names: one name per class, 1 to `MAX_CLASSES` of them.
+        names: one name per class, 1 to `MAX_CLASSES` of them, each of at most `MAX_NAME_LENGTH`
+            characters.
         palette: one colour per class, RGB, each value 0..255.
 
     Raises:
-        ValueError: if the tables differ in length, are empty, too long or not colours, or a name
-            is repeated or cannot be shown in a line.
+        ValueError: if there are no classes or too many, if names and colours differ in number, if
+            a colour is none, or if a name is repeated or cannot be shown in a line.
     """
 
     names: tuple[str, ...]

@@ -70,6 +70,7 @@ class CameraWatch:
         self._seen: set[tuple[bytes, str]] = set()
         self._reports = 0
         # A camera may take a while to start, and some frames are lost when it does.
+        self._absence = Debounce(begins_after=5, ends_after=1)
         self._silence = Debounce(begins_after=5, ends_after=1)
         self._loss = Debounce(begins_after=2, ends_after=10)
         self._mixture = Debounce(begins_after=1, ends_after=2)
@@ -101,20 +102,16 @@ class CameraWatch:
                 to ~/camera_info; else empty.
         """
         topic = self._images.topic_name
-        lost, silent = f"frames of {topic} are lost on the way", f"no frame on {topic}"
+        lost = f"frames of {topic} are lost on the way"
         self._tell(
             self._loss,
             health.is_lossy,
             lambda: f"many {lost}: {self._hints.losses(self._image_bytes)}",
             f"no more {lost}",
         )
-        self._tell(
-            self._silence,
-            # Where all are lost, that is what is wrong.
-            health.is_silent and not health.is_lossy and not self._loss.is_on,
-            lambda: f"{silent}: {self._hints.silence(health.has_frames, self._image_bytes)}",
-            f"frames again on {topic}",
-        )
+        # Where all are lost, that is what is wrong.
+        is_silent = health.is_silent and not health.is_lossy and not self._loss.is_on
+        self._report_silence(topic, is_silent, health.has_frames)
         self._tell(
             self._clocks,
             health.clock_mismatch is not None,
@@ -133,6 +130,22 @@ class CameraWatch:
         self._reports = (self._reports + 1) % _REPORTS
         if self._reports == 0:
             self._report_mixture(topic)
+
+    def _report_silence(self, topic: str, is_silent: bool, has_frames: bool) -> None:
+        """Log why no frame comes, and once more when a publisher appears and still none comes."""
+        has_publisher = is_silent and bool(publishers(self._node, self._images))
+        has_ended = False
+        for condition, holds in (
+            (self._absence, is_silent and not has_publisher),
+            (self._silence, is_silent and has_publisher),
+        ):
+            if condition.changes(holds):
+                has_ended |= not condition.is_on
+                if condition.is_on:
+                    why = self._hints.silence(has_frames, self._image_bytes)
+                    self._node.get_logger().warning(f"no frame on {topic}: {why}")
+        if has_ended and not is_silent:
+            self._node.get_logger().info(f"frames again on {topic}")
 
     def _report_mixture(self, topic: str) -> None:
         seen, is_mixed = self._seen, self._returns >= _RETURNS

@@ -36,11 +36,14 @@ class NameWatch:
         number = self._node.get_node_names_and_namespaces().count(own)
         if number > max(1, self._told):
             name = self._node.get_fully_qualified_name()
-            masks = len(self._node.get_publishers_info_by_topic(f"{name}/mask"))
+            alike = sum(
+                (publisher.node_name, publisher.node_namespace) == own
+                for publisher in self._node.get_publishers_info_by_topic("/diagnostics")
+            )
             self._node.get_logger().warning(
-                f"{number} nodes are called {name}, and {masks} of them publish {name}/mask: "
-                "services and parameters reach any of them. Stop all but one, or give each a name "
-                "or a namespace of its own (-r __node:=NAME, launch file: namespace:=NAME)"
+                f"{number} nodes are called {name}, and {alike} of them publish diagnostics: "
+                "services, parameters and topics of all are mixed up. Stop all but one, or give "
+                "each a namespace of its own (launch file: namespace:=NAME, else -r __ns:=/NAME)"
             )
         self._told = number
 

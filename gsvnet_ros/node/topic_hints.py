@@ -112,10 +112,12 @@ class TopicHints:
 
     def _no_publisher(self) -> str:
         own = f"{self._node.get_fully_qualified_name()}/"
+        # Those of the node's other cameras are not the one that is missing.
+        used = {str(subscription.topic_name) for subscription in self._node.subscriptions}
         others: dict[str, list[str]] = {RAW_TYPE: [], COMPRESSED_TYPE: []}
         for topic, types in self._node.get_topic_names_and_types():
             for kind in others:
-                is_foreign = kind in types and not topic.startswith(own)
+                is_foreign = kind in types and topic not in used and not topic.startswith(own)
                 if is_foreign and self._node.count_publishers(topic):
                     others[kind].append(topic)
         raw, compressed = others[RAW_TYPE], others[COMPRESSED_TYPE]
@@ -127,13 +129,17 @@ class TopicHints:
                 f"and {self._remap_compressed(compressed)}"
             )
         if self._is_compressed and compressed:
-            return f"no publisher; {self._remap_compressed(compressed)}"
+            # The one that the images were remapped to is the one meant.
+            meant = str(self._images.topic_name).removesuffix(_SUFFIX)
+            cure = self._remap_compressed([meant] if meant in compressed else compressed)
+            return f"no publisher; {cure}"
         if self._is_compressed and raw:
             return (
                 f"no publisher, and no {COMPRESSED_TYPE} topic exists; set image_transport to raw "
                 f"and {self._remap(raw)}"
             )
-        return f"no publisher, and no {self._wanted} topic exists; is the camera driver running?"
+        kind = self._wanted if self._name == "image" else f"other {self._wanted}"
+        return f"no publisher, and no {kind} topic exists; is the camera driver running?"
 
     def _remap(self, topics: Sequence[str]) -> str:
         """Return how to listen to one of some topics of raw images."""

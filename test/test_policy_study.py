@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Pair tables, the best schedule, and fits on them."""
+"""Keyframe-age tables, the best schedule, and fits on them."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def test_pairs_are_what_a_stream_computes() -> None:
         image = grid_image(frames[index][0], 8, model.info.grid_filter)
         return model.info.normalisation.apply(image_tensor(image, model.device))
 
-    published = model.segment(image_tensor(frames[1][0], model.device))
-    labels, _ = labels_and_confidence(published[0], height, width)
-    state, reference = model.to_grid(published, grid), small(1)
+    logits = model.segment(image_tensor(frames[1][0], model.device))
+    labels, _ = labels_and_confidence(logits[0], height, width)
+    state, reference = model.to_grid(logits, grid), small(1)
     for frame in range(1, 5):
         if frame > 1:
             moving = changed_cells(small(frame), reference)
