@@ -103,7 +103,7 @@ def _run(options: argparse.Namespace) -> None:
                 "command": command,
                 "weights": weights.name,
                 "sha256": sha256(weights),
-                "propagation": options.propagation,
+                "propagation": Path(options.propagation).name,
                 "frames": num_frames,
                 "machine": describe_machine(model.device),
                 **report.figures(),
