@@ -42,7 +42,7 @@ class OutputPublishers:
 
     Args:
         node: the node.
-        prefix: of the topics, ending in a slash.
+        prefix: prefix of the topics, ending in a slash.
         method: name of the keyframe network.
     """
 
@@ -60,6 +60,11 @@ class OutputPublishers:
         self._mask_compressed = create(CompressedImage, "mask/compressed")
         self._camera_info = create(CameraInfo, "camera_info")
         self._status = node.create_publisher(DiagnosticStatus, f"{prefix}status", STATUS_DEPTH)
+
+    @property
+    def has_calibration_users(self) -> bool:
+        """Whether somebody listens to ~/camera_info."""
+        return self._camera_info.get_subscription_count() > 0
 
     def publish_classes(self, classes: MergedClasses, settings: Settings) -> None:
         """Publish what the class ids mean, unless it was published before."""
@@ -97,7 +102,7 @@ class OutputPublishers:
             segmentation: labels and confidence of the image.
             camera_info: calibration of the camera, None while none arrived.
             classes: the published classes.
-            settings: of this frame.
+            settings: parameters for this frame.
         """
         # Before the mask: a consumer must know the ids before it sees one.
         self.publish_classes(classes, settings)
@@ -120,7 +125,7 @@ class OutputPublishers:
         _publish(self._confidence_float, lambda: probability_message(header, confidence))
         _publish(self._mask_compressed, lambda: png_message(header, labels))
 
-        age, landed = segmentation.keyframe_age, segmentation.background == "landed"
+        age, merged = segmentation.keyframe_age, segmentation.background == "merged"
 
         def drawn(picture: NDArray[np.uint8]) -> Image:
             if settings.overlay_legend:
@@ -132,7 +137,7 @@ class OutputPublishers:
 
         def over_image() -> NDArray[np.uint8]:
             picture = overlay(resize_image(image, size), labels, palette, settings.overlay_alpha)
-            if settings.overlay_keyframes and (age == 0 or landed):
+            if settings.overlay_keyframes and (age == 0 or merged):
                 mark_keyframe(picture)
             return picture
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import rclpy
@@ -14,6 +15,7 @@ from gsvnet_ros.node.parameters import SPECS
 from gsvnet_ros.node.segmentation_node import SegmentationNode
 from gsvnet_ros.startup.ending import end_in_order_on_signal
 from gsvnet_ros.startup.interruption import until_shutdown
+from gsvnet_ros.startup.log_folder import ensure_log_folder
 from gsvnet_ros.startup.node_arguments import check_node_arguments
 from gsvnet_ros.startup.shared_memory import remove_own_segments
 
@@ -29,6 +31,9 @@ def run_node() -> int:
         "Labels and confidences for the images of cameras.",
         [(spec.name, spec.default, spec.description) for spec in SPECS],
     )
+    told = ensure_log_folder(os.environ)
+    if told:
+        print(f"segmentation: {told}", file=sys.stderr)
     # Whatever is wrong at start is told in one line.
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
