@@ -5,22 +5,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from gsvnet_model.images.preprocessing import (
-    GridFilter,
-    Normalisation,
-    check_grid,
-    grid_size,
-    input_size,
-    keyframe_image,
-)
+from gsvnet_model.images.grid import GridFilter, check_grid, grid_size
+from gsvnet_model.images.network_input import Normalisation, input_size, keyframe_image
 from gsvnet_model.outputs.classes import ClassTable
 from gsvnet_model.scheduling.quality import QualityModel
+
+UNTRAINED_PROPAGATION = (
+    "the propagation network of these weights was never trained, so the labels between keyframes "
+    "are wrong; train it with 'gsvnet train propagation', take that of other weights with 'gsvnet "
+    "combine', or use keyframe interval 1"
+)
+"""What to tell the user of weights whose `ModelInfo.propagation_trained` is false."""
 
 INPUT_SCALES = (0.1, 2.0)
 """Smallest and largest number of keyframe input pixels per image pixel and direction."""
@@ -50,6 +51,8 @@ class ModelInfo:
             of estimated disagreement. `gsvnet fit-quality` fits it with the estimate.
         quality: estimate of how far propagated labels are from a keyframe's; the default sees no
             loss and no cut. `gsvnet fit-quality` fits it.
+        propagation_trained: whether the propagation network has learned anything;
+            `gsvnet train keyframe` writes weights in which it has not.
         metrics: figures measured with these weights, by name.
         command: the command that trained them.
     """
@@ -66,26 +69,33 @@ class ModelInfo:
     temperatures: tuple[float, ...] = (1.0,)
     temperature_slope: float = 0.0
     quality: QualityModel = field(default_factory=QualityModel)
+    propagation_trained: bool = True
     metrics: Mapping[str, float] = field(default_factory=dict)
     command: str = ""
 
     def __post_init__(self) -> None:
         """Check the values."""
-        low, high = INPUT_SCALES
-        if not low <= self.input_scale <= high:
-            raise ValueError(f"expected an input scale of {low} to {high}, got {self.input_scale}")
-        if self.max_input_pixels < 0:
-            raise ValueError(f"expected 0 or more input pixels, got {self.max_input_pixels}")
-        if self.input_stride < 1:
-            raise ValueError(f"expected an input stride of at least 1, got {self.input_stride}")
+        _check_range("input scale", [self.input_scale], *INPUT_SCALES)
+        _check_range("number of input pixels", [self.max_input_pixels], 0, 1 << 31)
+        _check_range("input stride", [self.input_stride], 1, 1024)
         check_grid(self.grid_stride, self.grid_filter)
+        _check_range("mean, grey levels", self.normalisation.mean, -1000, 1000)
+        _check_range("deviation, grey levels", self.normalisation.std, 0.01, 10_000)
         if len(self.logit_adjustment) not in (0, self.classes.num_classes):
             raise ValueError(
-                f"expected a class bias of {self.classes.num_classes} values or none, "
+                f"expected a logit adjustment of {self.classes.num_classes} values or none, "
                 f"got {len(self.logit_adjustment)}"
             )
-        if not self.temperatures or not all(value > 0 for value in self.temperatures):
-            raise ValueError(f"expected temperatures above 0, got {self.temperatures}")
+        _check_range("logit adjustment", self.logit_adjustment, -100, 100)
+        if not self.temperatures:
+            raise ValueError("expected one temperature or more, got none")
+        _check_range("temperature", self.temperatures, 0.01, 100)
+        # Estimates go up to 100 percent, and the exponential must not overflow.
+        _check_range("temperature slope", [self.temperature_slope], -1, 1)
+        for name in ("linear", "root", "cut"):
+            weights = getattr(self.quality, name).values()
+            _check_range(f"{name} weight of the quality", weights, -1e6, 1e6)
+        _check_range("cut bias of the quality", [self.quality.cut_bias], -1e6, 1e6)
 
     def scale_of(self, height: int, width: int) -> float:
         """Return keyframe input pixels per pixel of an image and direction."""
@@ -157,3 +167,10 @@ class ModelInfo:
         """
         of_age = self.temperatures[min(age, len(self.temperatures) - 1)]
         return of_age * math.exp(self.temperature_slope * disagreement)
+
+
+def _check_range(name: str, values: Iterable[float], low: float, high: float) -> None:
+    """Refuse values outside of low..high, NaN included."""
+    for value in values:
+        if not low <= value <= high:
+            raise ValueError(f"expected a {name} of {low} to {high}, got {value}")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, VideoSegmenter
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.scheduling.fixed import FixedPolicy
 from gsvnet_model.scheduling.quality import QualityModel

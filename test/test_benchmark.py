@@ -24,9 +24,12 @@ from gsvnet_lab.benchmark.report import WorkloadFigures, report
 from gsvnet_lab.benchmark.timing import FrameFigures, boundary_share
 from gsvnet_lab.benchmark.workload import Workload
 from gsvnet_lab.cli import benchmark, main
+from gsvnet_lab.data.on_grid import image_on_grid
+from gsvnet_lab.fitting.store import store_logit_adjustment
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.checkpoint import read_networks, save_model, store_logit_adjustment
-from gsvnet_model.images.preprocessing import GridFilter, grid_image, image_on_grid, image_tensor
+from gsvnet_model.checkpoint import read_networks, save_model
+from gsvnet_model.images.grid import GridFilter, grid_image
+from gsvnet_model.images.network_input import image_tensor
 
 
 def images(count: int, height: int = 96, width: int = 128) -> list[NDArray[np.uint8]]:

@@ -13,9 +13,10 @@ from models import moving_images, random_model
 from numpy.typing import NDArray
 
 from gsvnet_lab.fitting.calibration import fit_temperature_slope, fit_temperatures
+from gsvnet_lab.fitting.store import store_temperatures
 from gsvnet_model import load_model
-from gsvnet_model.checkpoint import read_networks, save_model, store_temperatures
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.checkpoint import read_networks, save_model
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.scheduling.quality import QualityModel
 from gsvnet_model.stream.state import keyframe_state, propagate_states

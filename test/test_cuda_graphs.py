@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from gsvnet_lab.benchmark.device_resident import DeviceStream
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, VideoSegmenter
-from gsvnet_model.images.preprocessing import Normalisation, image_tensor
+from gsvnet_model.images.network_input import Normalisation, image_tensor
 from gsvnet_model.networks.keyframe import KEYFRAME_NETWORKS, build_keyframe_network
 from gsvnet_model.networks.propagation import (
     PropagationConfig,

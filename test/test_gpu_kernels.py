@@ -15,17 +15,17 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gsvnet_model.images.preprocessing import values_on_grid
-from gsvnet_model.networks.propagation.filtering import _taps, _taps_one_by_one, guided_filter
+from gsvnet_lab.data.on_grid import values_on_grid
 from gsvnet_model.networks.propagation.kernels import ideal_delay_kernels
 from gsvnet_model.ops.cuda.checked_kernel import CheckedKernel
+from gsvnet_model.ops.mix import _taps, _taps_one_by_one, guided_filter
 
 # In a process of its own, because Triton decides on import whether it interprets.
 _LABELS = """
 import itertools
 import torch
 from gsvnet_model.ops.cuda.labels import label_pixels
-from gsvnet_model.outputs.labels import label_interpolating
+from gsvnet_model.ops.labels import labels_reference
 
 torch.manual_seed(0)
 sizes = [((4, 6), (32, 48)), ((3, 40), (17, 313)), ((8, 8), (5, 3)), ((1, 1), (2, 5)),
@@ -34,7 +34,7 @@ for (grid, size), classes in itertools.product(sizes, (1, 2, 19)):
     logits = 3 * torch.randn(classes, *grid)
     probabilities = logits.softmax(0)
     got = label_pixels(logits, probabilities, *size).int()
-    expected = label_interpolating(logits, probabilities, *size).int()
+    expected = labels_reference(logits, probabilities, *size).int()
     assert got.shape == expected.shape == (2, *size)
     full = torch.nn.functional.interpolate(
         logits[None], size, mode="bilinear", align_corners=True)[0]
@@ -58,7 +58,7 @@ print("alike")
 _MIX = """
 import itertools
 import torch
-from gsvnet_model.networks.propagation.inference import mix_plainly
+from gsvnet_model.ops.mix import mix_reference
 from gsvnet_model.networks.propagation.kernels import ideal_delay_kernels
 from gsvnet_model.ops.cuda.mix import mix
 
@@ -73,7 +73,7 @@ for size, classes, batch, has_intra in itertools.product((3, 5), (2, 19), (1, 2)
     scores[:, :, 0, 0] = 0
     cues = torch.randn(batch, classes + 1, 3, 37).to(**half) if has_intra else None
     arguments = padded, cues, scores, bank
-    for got, expected in zip(mix(*arguments), mix_plainly(*arguments), strict=True):
+    for got, expected in zip(mix(*arguments), mix_reference(*arguments), strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 print("alike")
 """

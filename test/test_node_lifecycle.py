@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -23,7 +24,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sensor_msgs.msg import CompressedImage, Image
 
-from gsvnet_model.checkpoint import load_model
+from gsvnet_model.checkpoint import load_model, read_networks, save_model
 from gsvnet_model.stream.segmenter import VideoSegmenter
 from gsvnet_ros.messages.message_fields import stamp_ns, status_values
 from gsvnet_ros.startup.interruption import until_shutdown
@@ -129,6 +130,20 @@ def test_bad_weights_are_a_failure_and_the_node_lives(
     assert managed.exit_code is None
     line = next(line for line in managed.log_tail(60).splitlines() if str(path) in line)
     assert "cannot configure: " in line
+
+
+def test_the_log_tells_of_a_propagation_network_that_was_never_trained(
+    manager: Peer, managed: LoggedProcess, tmp_path: Path, weights_path: Path
+) -> None:
+    path = tmp_path / "untrained.safetensors"
+    keyframe, propagation, info = read_networks(weights_path)
+    save_model(path, keyframe, propagation, replace(info, propagation_trained=False))
+    assert manager.set(model__weights=str(path)).successful
+    assert manager.change_state("configure")
+    told = [
+        line for line in managed.log_tail(60).splitlines() if f"{path}: the propagation" in line
+    ]
+    assert any("[WARN]" in line and "gsvnet train propagation" in line for line in told), told
 
 
 def test_what_could_not_be_configured_is_a_warning(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_model.networks.propagation import PropagationOutput
+from gsvnet_model.ops.changed_cells import changed_cells, changed_cells_reference, where_moving
 from gsvnet_model.scheduling.adaptive import AdaptivePolicy
 from gsvnet_model.scheduling.budget import BudgetPolicy
 from gsvnet_model.scheduling.fixed import FixedPolicy
@@ -22,7 +23,6 @@ from gsvnet_model.scheduling.policy import KeyframePolicy
 from gsvnet_model.scheduling.quality import FrameQuality, QualityModel
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
 from gsvnet_model.stream.state import observed_disagreement
-from gsvnet_model.stream.static_cells import changed_cells, changed_cells_reference, where_moving
 
 MODEL = QualityModel(linear={"residual": 10.0}, root={"changed": 20.0}, cut={"residual": 1.0})
 

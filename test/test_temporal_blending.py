@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
+from gsvnet_model.ops.changed_cells import changed_cells
 from gsvnet_model.scheduling.adaptive import AdaptivePolicy
 from gsvnet_model.scheduling.quality import QualityModel
 from gsvnet_model.stream.state import (
@@ -23,7 +24,6 @@ from gsvnet_model.stream.state import (
     keyframe_state,
     propagate_states,
 )
-from gsvnet_model.stream.static_cells import changed_cells
 
 
 def faint_images(count: int) -> list[NDArray[np.uint8]]:

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_lab.benchmark.timing import Spread
-from gsvnet_model.images.preprocessing import image_on_grid, image_tensor
+from gsvnet_lab.data.on_grid import image_on_grid
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
+from gsvnet_model.ops.changed_cells import changed_cells
 from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
-from gsvnet_model.outputs.labels import labels_on_device
+from gsvnet_model.ops.labels import labels_on_device
 from gsvnet_model.stream.advance import advance_cells
-from gsvnet_model.stream.static_cells import changed_cells
 
 _Frame: TypeAlias = Callable[..., tuple[Tensor, ...]]
 """From the image, and the state and the image on the grid before it, to labels and the same."""

@@ -36,9 +36,14 @@ VERBS = (
     Verb("segment", "segment", "label a video file or a folder of images", OFFLINE),
     Verb("evaluate", "evaluate", "measure accuracy, confidence, stability and cost"),
     Verb(
+        "agreement",
+        "agreement",
+        "compare propagated with per-frame labels on footage without labels",
+    ),
+    Verb(
         "adjust-logits",
         "adjust_logits",
-        "fit one additive logit per class, for the highest mIoU",
+        "fit one additive logit per class to labelled images, for the highest mIoU",
         alias="balance",  # its name when the shipped weights were made
     ),
     Verb("calibrate", "calibrate", "fit confidences to labelled footage of your own"),
@@ -46,15 +51,15 @@ VERBS = (
         "fit-quality", "fit_quality", "fit the estimate that keyframe policies go by to the weights"
     ),
     Verb("schedule", "schedule", "compare keyframe policies"),
-    Verb("benchmark", "benchmark", "measure speed and memory on the built-in drive"),
-    Verb("latency", "latency", "compare keyframes in the stream and beside it"),
+    Verb("benchmark", "benchmark", "measure speed and memory on the built-in street drive"),
+    Verb("latency", "latency", "compare blocking and background keyframes"),
     Verb("tradeoff", "tradeoff", "plot accuracy over throughput"),
     Verb("train", "train", "train a keyframe or propagation network"),
     Verb("ablate", "ablate", "compare variants of the propagation network"),
     Verb(
         "combine",
         "combine",
-        "let keyframes be carried by the propagation network of other weights",
+        "propagate keyframes of one weights file with the network of another",
         extra=None,
     ),
     Verb(

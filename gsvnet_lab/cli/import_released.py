@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gsvnet_lab.released.checkpoints import read_released_keyframe, read_released_propagation
 from gsvnet_model.checkpoint import save_model
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationNetwork

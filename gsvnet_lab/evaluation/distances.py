@@ -16,9 +16,9 @@ from tqdm import tqdm
 from gsvnet_lab.data.camvid import LabelledImage
 from gsvnet_lab.evaluation.metrics import ConfusionMatrix, pooled
 from gsvnet_lab.evaluation.reliability import ReliabilityHistogram
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.networks.propagation.warp import backward_warp
+from gsvnet_model.ops.warp import backward_warp
 from gsvnet_model.scheduling.quality import FrameQuality
 from gsvnet_model.stream.advance import advance
 from gsvnet_model.stream.state import Decoded, decode_labels

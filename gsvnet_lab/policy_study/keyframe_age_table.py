@@ -19,10 +19,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from gsvnet_model.atomic_file import atomic_write
-from gsvnet_model.images.preprocessing import image_tensor, values_on_grid
+from gsvnet_lab.data.on_grid import values_on_grid
+from gsvnet_model.checkpoint.atomic_file import atomic_write
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.outputs.labels import labels_and_confidence
+from gsvnet_model.ops.labels import labels_and_confidence
 from gsvnet_model.scheduling.quality import QualityModel
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES
 from gsvnet_model.stream.advance import advance

@@ -16,7 +16,7 @@ from gsvnet_lab.released.names import (
     SWIFTNET_MODULES,
     released_name,
 )
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.keyframe.bisenet import BiSeNet
 from gsvnet_model.networks.keyframe.swiftnet import SwiftNet
 from gsvnet_model.networks.propagation.kernels import KERNEL_SIZES, ideal_delay_kernels

@@ -20,9 +20,9 @@ from torch import Tensor
 from gsvnet_model.hardware.free_cores import on_free_cores
 from gsvnet_model.model import Propagate, SegmentationModel
 from gsvnet_model.networks.propagation import PropagationOutput
+from gsvnet_model.ops.changed_cells import changed_cells, where_moving
 from gsvnet_model.scheduling.quality import FrameQuality
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
-from gsvnet_model.stream.static_cells import changed_cells, where_moving
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gsvnet_model.images.preprocessing import GridImage
+from gsvnet_model.images.grid import GridImage
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.stream.state import (
     PropagatedState,

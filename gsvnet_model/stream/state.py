@@ -18,10 +18,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gsvnet_model.hardware.free_cores import on_free_cores
-from gsvnet_model.images.preprocessing import GridImage, image_tensor
+from gsvnet_model.images.grid import GridImage
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.networks.propagation.warp import backward_warp
-from gsvnet_model.outputs.labels import labels_and_confidence
+from gsvnet_model.ops.labels import labels_and_confidence
+from gsvnet_model.ops.warp import backward_warp
 from gsvnet_model.scheduling.quality import FrameQuality
 from gsvnet_model.stream.advance import advance, stacked
 

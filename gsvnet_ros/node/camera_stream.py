@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
 
 from gsvnet_model.model import SegmentationModel
+from gsvnet_model.outputs.consumer import output_size
 from gsvnet_model.outputs.merge import MergedClasses
 from gsvnet_model.scheduling.adaptive import AdaptivePolicy
 from gsvnet_model.scheduling.budget import BudgetPolicy
@@ -139,7 +140,7 @@ class CameraStream:
         return None
 
     def refuse(self, error: ValueError) -> None:
-        """Drop and count a frame whose image the networks cannot take."""
+        """Drop and count a frame whose image has a size that cannot be served."""
         self._drop("bad_size", str(error))
 
     def fail(self) -> None:
@@ -202,6 +203,13 @@ class CameraStream:
             self._drop("too_old", f"its stamp is {age_s:.3f} s old")
             return None
         image = _rgb(frame)
+        try:
+            output_size(
+                image.shape[0], image.shape[1], settings.output_height, settings.output_width
+            )
+        except ValueError as error:
+            self.refuse(error)
+            return None
         origin = FrameOrigin(
             stamp_ns(header),
             header.frame_id,

@@ -16,6 +16,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 
 from gsvnet_model.hardware.device import AUTO, PRECISIONS
 from gsvnet_model.model_info import INPUT_SCALES
+from gsvnet_model.outputs.consumer import MAX_OUTPUT_PX
 from gsvnet_model.outputs.merge import parse_group
 from gsvnet_model.outputs.overlay import DEFAULT_OVERLAY_ALPHA
 from gsvnet_model.scheduling.adaptive import (
@@ -34,8 +35,6 @@ EFFECTS: Mapping[Effect, str] = {
     "configure": "next configure",
     "start": "read-only",
 }
-
-MAX_OUTPUT_PX = 8192
 
 
 @dataclass(frozen=True)

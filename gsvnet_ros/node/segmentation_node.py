@@ -16,7 +16,6 @@ import gc
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -24,13 +23,14 @@ import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
 from gsvnet_model.checkpoint import load_model
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.model_info import ModelInfo
+from gsvnet_model.model_info import UNTRAINED_PROPAGATION, ModelInfo
 from gsvnet_model.outputs.merge import MergedClasses, merge_classes
 from gsvnet_model.stream.background_keyframe import KeyframeWorker
 from gsvnet_model.stream.segmenter import VideoSegmenter
@@ -43,6 +43,7 @@ from gsvnet_ros.node.frame_queue import FrameQueue
 from gsvnet_ros.node.graph_neighbours import NameWatch, explain_autostart
 from gsvnet_ros.node.node_parameters import NodeParameters
 from gsvnet_ros.node.parameters import SPECS, Settings, setting_values
+from gsvnet_ros.startup.interruption import call_until_shutdown
 
 DIAGNOSTICS_PERIOD_S = 1.0
 
@@ -124,9 +125,10 @@ class SegmentationNode(LifecycleNode):
         try:
             # In a thread that ends: what OpenMP starts for it would else stay, and where there are
             # more threads than cores those of the inference would sleep while they wait.
-            with ThreadPoolExecutor(1, "configure") as loader:
-                model = loader.submit(_loaded_model, settings, threads).result()
+            model = call_until_shutdown(lambda: _loaded_model(settings, threads), self.context)
             classes = merge_classes(model.info.classes, settings.classes_merge)
+        except ExternalShutdownException:
+            return TransitionCallbackReturn.FAILURE
         # Whatever is wrong with a file or a device, the node stays to be told better.
         except Exception as error:
             self._fault = f"cannot configure: {error}"
@@ -138,6 +140,8 @@ class SegmentationNode(LifecycleNode):
         if not self.context.ok():  # interrupted meanwhile
             return TransitionCallbackReturn.FAILURE
         self._model = model
+        if not model.info.propagation_trained:
+            self.get_logger().warning(f"{settings.model_weights}: {UNTRAINED_PROPAGATION}")
         worker = self._worker = KeyframeWorker(model, threads)
         names = settings.cameras or ("",)
         self._streams = [

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Cells where nothing moves keep their labels.
+"""Static-cell gating: cells of the grid in which nothing moves keep their labels.
 
 A propagation step repairs what it thinks it sees, a little everywhere and every time: on a
 standing scene the labels drift away from the keyframe's. A cell whose surroundings look as they
@@ -23,10 +23,13 @@ the noise of a camera averaged over a cell, and less than most edges that move."
 def changed_cells(current: Tensor, reference: Tensor) -> Tensor:
     """Return where the image changed, in a cell or one of its eight neighbours.
 
+    A change of the whole image's brightness is no change. On the CPU a compiled loop looks in one
+    pass; every other device runs `changed_cells_reference`.
+
     Args:
         current: (N, 3, h, w) normalised grid image, float32, w at least 2.
-        reference: the same of what the state was computed for; not the frame before, so that slow
-            changes add up until they count.
+        reference: (N, 3, h, w) normalised grid image that the state was computed for; not the
+            frame before, so that slow changes add up until they count.
 
     Returns:
         (N, 1, h, w) bool.
@@ -44,7 +47,15 @@ def changed_cells(current: Tensor, reference: Tensor) -> Tensor:
 
 
 def changed_cells_reference(current: Tensor, reference: Tensor) -> Tensor:
-    """Return the same map by map, on any device."""
+    """Compute `changed_cells` with PyTorch, on any device.
+
+    Args:
+        current: (N, 3, h, w) normalised grid image, float32.
+        reference: (N, 3, h, w) normalised grid image to compare with, float32.
+
+    Returns:
+        (N, 1, h, w) bool.
+    """
     difference = current - reference
     # A camera that adapts its exposure is no motion.
     difference = difference - difference.mean((2, 3), keepdim=True)
@@ -53,5 +64,11 @@ def changed_cells_reference(current: Tensor, reference: Tensor) -> Tensor:
 
 
 def where_moving(moving: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    """Return `new` where something moves and `old` elsewhere, logits or image (N, C, h, w)."""
+    """Return the new values in cells that move and the old values in cells that stand still.
+
+    Args:
+        moving: (N, 1, h, w) bool of `changed_cells`.
+        new: (N, C, h, w), logits or image.
+        old: (N, C, h, w), of the same dtype.
+    """
     return torch.where(moving, new, old)

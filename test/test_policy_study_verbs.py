@@ -39,7 +39,16 @@ def test_confidence_follows_only_what_the_truth_names(
     info = load_model(renamed).info
     assert info.quality.is_fitted
     assert info.temperature_slope == 0
-    assert "the confidence does not follow it" in capsys.readouterr().out
+    assert "the confidence does not follow the estimate" in capsys.readouterr().out
+
+
+def test_more_moved_stills_than_images_are_refused_at_once(
+    training_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit-quality", "--data", str(training_folder), "--device", "cpu"]) == 2
+    said = capsys.readouterr().err
+    assert "expected at least 24 training images" in said
+    assert "ask for fewer with --stills 5" in said
 
 
 def test_schedules_are_judged_in_the_classes_of_the_clip(

@@ -1,6 +1,8 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
 """A 3x3 convolution of an upsampled map, mostly computed before the upsampling."""
 
+from __future__ import annotations
+
 import functools
 
 import numpy as np
@@ -19,9 +21,9 @@ _VALUES_PER_THREAD = 1 << 18
 class UpsampledConvolution:
     """Upsample bilinearly, convolve, replace negative values by 0, add another map.
 
-    Both steps are linear, so on the CPU the small map is multiplied with the weights of the nine
-    taps first, and the products are upsampled and added: a quarter of the multiplications, and
-    no large map to read.
+    Upsampling and convolution are linear, so on the CPU the small map is multiplied with the
+    weights of the nine taps first, and the products are upsampled and added: a quarter of the
+    multiplications, and no large map to read. Every other device runs `reference`.
 
     See: paper Sec. 3.3 (guiding network); it upsamples before each convolution of its decoder.
 
@@ -52,17 +54,14 @@ class UpsampledConvolution:
 
         Args:
             values: the small map.
-            size: (h, w).
-            added: (N, out channels, h, w), or None for nothing.
+            size: (h, w) of the large map and of the result.
+            added: (N, out channels, h, w), or None to add nothing.
 
         Convention:
             Bilinear, align_corners=True; zeros outside the large map.
         """
         if values.device.type != "cpu":
-            large = F.interpolate(values, size, mode="bilinear", align_corners=True)
-            convolved: Tensor = self.conv(large)
-            convolved.relu_()
-            return convolved if added is None else convolved.add_(added)
+            return self.reference(values, size, added)
         batch, channels, small_height, small_width = values.shape
         cells = values.permute(0, 2, 3, 1).reshape(-1, channels)
         products = torch.matmul(cells, self.tap_weight).view(3, batch * small_height, -1)
@@ -80,6 +79,24 @@ class UpsampledConvolution:
         )
         fill_rows(loop, len(out), 1 + out.numel() // _VALUES_PER_THREAD)
         return out.view(batch, *size, -1).permute(0, 3, 1, 2)
+
+    def reference(
+        self, values: Tensor, size: tuple[int, int], added: Tensor | None = None
+    ) -> Tensor:
+        """Compute the result with PyTorch, on any device, one step after the other.
+
+        Args:
+            values: (N, in channels, h', w'), the small map.
+            size: (h, w) of the large map and of the result.
+            added: (N, out channels, h, w), or None to add nothing.
+
+        Returns:
+            (N, out channels, h, w).
+        """
+        large = F.interpolate(values, size, mode="bilinear", align_corners=True)
+        convolved: Tensor = self.conv(large)
+        convolved.relu_()
+        return convolved if added is None else convolved.add_(added)
 
 
 @functools.lru_cache(maxsize=64)

@@ -3,8 +3,8 @@
 
 Interpolating all K classes to the size of the image and taking the highest costs more than a
 propagation. So on the CPU a compiled loop compares classes only where the winner changes, and on a
-GPU a kernel keeps the interpolated values to itself. Elsewhere, and where that kernel does not
-work, all classes are interpolated, as many at once as memory allows.
+GPU a Triton kernel keeps the interpolated values to itself. The reference, which any other device
+runs, interpolates all classes, as many at once as memory allows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from torch.nn import functional as F
 from gsvnet_model.hardware.transfer import download
 from gsvnet_model.ops.cpu.labels import fill_label_rows
 from gsvnet_model.ops.cpu.loops import corner_aligned, fill_rows
-from gsvnet_model.ops.cuda.checked_kernel import CheckedKernel
 from gsvnet_model.outputs.classes import MAX_CLASSES
 
 _Axis: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -67,48 +66,48 @@ def labels_and_confidence(
         ValueError: if logits are not (K, h, w) of a floating dtype with 1 <= K <= 254 and at
             least one cell, or the size or the temperature is not positive.
     """
-    values = _checked(logits, height, width, temperature)
-    if values.device.type == "cpu":
-        return _by_compiled_loop(
-            values.contiguous(),
-            corner_aligned(values.shape[1], height),
-            corner_aligned(values.shape[2], width),
-            temperature,
-        )
-    labels, confidence = download(labels_on_device(values, height, width, temperature))
-    return labels, confidence
+    if logits.device.type != "cpu":
+        labels, confidence = download(labels_on_device(logits, height, width, temperature))
+        return labels, confidence
+    values = _checked(logits, height, width, temperature).contiguous()
+    return _by_compiled_loop(
+        values,
+        _probabilities(values, temperature),
+        corner_aligned(values.shape[1], height),
+        corner_aligned(values.shape[2], width),
+    )
 
 
 def labels_on_device(logits: Tensor, height: int, width: int, temperature: float = 1.0) -> Tensor:
-    """Return what `labels_and_confidence` returns where the logits are, without waiting for it.
-
-    Convention:
-        as there.
+    """Compute labels and confidence where the logits are, without waiting for the device.
 
     Args:
-        logits: as there.
-        height: as there.
-        width: as there.
-        temperature: as there.
+        logits: (K, h, w), any floating dtype, strides and device; K from 1 to 254.
+        height: H, rows of the image.
+        width: W, columns of the image.
+        temperature: what logits are divided by before the softmax of the confidence.
 
     Returns:
-        (2, H, W) uint8 on the device of the logits: labels, then confidence.
+        (2, H, W) uint8 on the device of the logits: labels, then confidence, with the meaning
+        that they have in `labels_and_confidence`.
 
     Raises:
-        ValueError: as there.
+        ValueError: in the cases of `labels_and_confidence`.
+
+    Convention:
+        Bilinear with align_corners=True.
     """
     values = _checked(logits, height, width, temperature).contiguous()
-    probabilities = _probabilities(values, temperature)
-    compute = _label_with_kernel if values.is_cuda else label_interpolating
-    return compute(values, probabilities, height, width)
+    compute = _checked_kernel() if values.is_cuda else labels_reference
+    return compute(values, _probabilities(values, temperature), height, width)
 
 
-def label_interpolating(values: Tensor, probabilities: Tensor, height: int, width: int) -> Tensor:
-    """Label by interpolating all classes; see `labels_on_device`.
+def labels_reference(values: Tensor, probabilities: Tensor, height: int, width: int) -> Tensor:
+    """Label by interpolating all classes with PyTorch, on any device.
 
     Args:
         values: (K, h, w) float32 logits.
-        probabilities: likewise, their softmax.
+        probabilities: (K, h, w) float32 softmax of the logits.
         height: H, rows of the image.
         width: W, columns of the image.
 
@@ -127,7 +126,15 @@ def label_interpolating(values: Tensor, probabilities: Tensor, height: int, widt
     return torch.stack((winner.to(torch.uint8), (255 * p).nan_to_num(0).to(torch.uint8)))
 
 
-def _load_label_kernel() -> Callable[..., Tensor]:
+@functools.cache
+def _checked_kernel() -> Callable[..., Tensor]:
+    """Return the Triton kernel behind its check; needs a GPU's modules, hence imported here."""
+    from gsvnet_model.ops.cuda.checked_kernel import CheckedKernel
+
+    return CheckedKernel(labels_reference, _load_kernel, _agree)
+
+
+def _load_kernel() -> Callable[..., Tensor]:
     from gsvnet_model.ops.cuda.labels import label_pixels
 
     return label_pixels
@@ -138,9 +145,6 @@ def _agree(got: Tensor, expected: Tensor) -> bool:
     same = got[0] == expected[0]
     off = (got[1].int() - expected[1].int()).abs()
     return float(same.float().mean()) > 1 - _TIES and int(torch.where(same, off, 0).max()) <= 1
-
-
-_label_with_kernel = CheckedKernel(label_interpolating, _load_label_kernel, _agree)
 
 
 def _best(
@@ -170,18 +174,33 @@ def _checked(logits: Tensor, height: int, width: int, temperature: float) -> Ten
             "means unlabeled"
         )
     if grid_height < 1 or grid_width < 1:
-        raise ValueError(f"expected at least one grid cell, got {grid_height} x {grid_width}")
+        raise ValueError(
+            "expected logits on a grid of at least 1x1 cells (width x height), "
+            f"got {grid_width}x{grid_height}"
+        )
     if height < 1 or width < 1:
-        raise ValueError(f"expected an image size of 1 x 1 or more, got {height} x {width}")
+        raise ValueError(
+            f"expected an image of at least 1x1 pixels (width x height), got {width}x{height}"
+        )
     if not temperature > 0:
         raise ValueError(f"expected a temperature above 0, got {temperature}")
     return logits.detach().to(torch.float32)
 
 
 def _by_compiled_loop(
-    logits: Tensor, rows: _Axis, columns: _Axis, temperature: float
+    logits: Tensor, probabilities: Tensor, rows: _Axis, columns: _Axis
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Label on the CPU; see `labels_and_confidence`. Logits are float32 and contiguous."""
+    """Label on the CPU.
+
+    Args:
+        logits: (K, h, w) float32, contiguous.
+        probabilities: (K, h, w) float32, softmax of the logits.
+        rows: where the H rows of the image lie on the grid.
+        columns: where the W columns of the image lie on the grid.
+
+    Returns:
+        labels and confidence, (H, W) uint8 each.
+    """
     (above, down), (left, across) = rows, columns
     height, width = len(above), len(left)
     labels = np.empty((height, width), np.uint8)
@@ -191,7 +210,7 @@ def _by_compiled_loop(
     fill = functools.partial(
         fill_label_rows,
         logits.numpy(),
-        _probabilities(logits, temperature).numpy(),
+        probabilities.numpy(),
         above,
         down,
         first_pixels,
