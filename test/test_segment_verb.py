@@ -11,7 +11,7 @@ import pytest
 from models import moving_images
 
 from gsvnet_lab.cli import main
-from gsvnet_lab.data.camvid import read_labels
+from gsvnet_lab.data.label_png import read_labels
 from gsvnet_model import VideoSegmenter, load_model
 
 

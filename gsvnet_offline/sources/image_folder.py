@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_lab.data.camvid import read_image, read_labels
+from gsvnet_lab.data.camvid import read_image
 from gsvnet_lab.data.file_order import natural_order
+from gsvnet_lab.data.label_png import read_labels
 from gsvnet_model.images.resize import Size, resize_image, resize_labels
 from gsvnet_offline.sources.source import DEFAULT_RATE_HZ
 
