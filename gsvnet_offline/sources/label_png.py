@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_lab.data.regular_file import read_regular_file
+from gsvnet_offline.sources.regular_file import read_regular_file
 
 MAX_PIXELS = 1 << 26
 """8192x8192."""
