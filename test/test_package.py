@@ -319,7 +319,7 @@ def test_the_robot_s_install_has_all_that_its_programs_import() -> None:
 
 
 def test_gsvnet_lists_its_verbs_in_the_robot_s_install() -> None:
-    done = python_without([*MODULES[LAB], "torch"], run_command("gsvnet_lab.cli", "--help"))
+    done = python_without(MODULES[LAB], run_command("gsvnet_lab.cli", "--help"))
     assert done.returncode == 0, done.stderr
     assert not [verb.name for verb in VERBS if verb.name not in done.stdout.split()]
 
