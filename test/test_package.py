@@ -384,7 +384,7 @@ sys.meta_path.insert(0, Watch())
 @pytest.mark.parametrize(
     ("module", "given", "expected"),
     [
-        ("gsvnet_ros.segmentation_node", {}, ["PASSIVE", "100000"]),
+        ("gsvnet_ros.startup.run_node", {}, ["PASSIVE", "100000"]),
         ("gsvnet_ros.tools.demo", {}, ["PASSIVE", "100000"]),
         ("gsvnet_ros.tools.benchmark.__main__", {}, ["PASSIVE", "100000"]),
         ("gsvnet_model", {"GOMP_SPINCOUNT": "7"}, ["PASSIVE", "7"]),
