@@ -59,6 +59,7 @@ class OutputPublishers:
         self._overlay = create(Image, "overlay")
         self._mask_compressed = create(CompressedImage, "mask/compressed")
         self._camera_info = create(CameraInfo, "camera_info")
+        self._is_calibration_refused = False
         self._status = node.create_publisher(DiagnosticStatus, f"{prefix}status", STATUS_DEPTH)
 
     @property
@@ -117,11 +118,8 @@ class OutputPublishers:
         )
         _publish(self._mask, lambda: mono8_message(header, labels))
         _publish(self._confidence, lambda: mono8_message(header, confidence))
-        if camera_info is not None:
-            info = camera_info
-            _publish(
-                self._camera_info, lambda: scale_camera_info(info, header, (rows, columns), size)
-            )
+        if camera_info is not None and self.has_calibration_users:
+            self._publish_calibration(camera_info, header, (rows, columns), size)
         _publish(self._confidence_float, lambda: probability_message(header, confidence))
         _publish(self._mask_compressed, lambda: png_message(header, labels))
 
@@ -143,6 +141,23 @@ class OutputPublishers:
 
         _publish(self._color, lambda: drawn(colorize(labels, palette)))
         _publish(self._overlay, lambda: drawn(over_image()))
+
+    def _publish_calibration(
+        self, info: CameraInfo, header: Header, image: tuple[int, int], output: tuple[int, int]
+    ) -> None:
+        """Publish the calibration for the size of the outputs; warn once if it makes no sense."""
+        try:
+            scaled = scale_camera_info(info, header, image, output)
+        except ValueError as error:
+            if not self._is_calibration_refused:
+                self._is_calibration_refused = True
+                self._node.get_logger().warning(
+                    f"nothing on {self._camera_info.topic_name}: the camera's calibration makes no "
+                    f"sense: {error}"
+                )
+            return
+        self._is_calibration_refused = False
+        self._camera_info.publish(scaled)
 
     def publish_status(self, build: Callable[[], DiagnosticStatus]) -> None:
         """Publish the status of one frame; built only if somebody listens."""
