@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_lab.data.file_order import natural_order
 from gsvnet_model.outputs.classes import IGNORE_INDEX
+from gsvnet_offline.sources.natural_order import natural_order
 
 DATA_VARIABLE = "GSVNET_DATA"
 

@@ -14,6 +14,7 @@ from gsvnet_lab.data.images import open_images
 from gsvnet_lab.motion import MotionRanges, SceneRoles, collect_cutouts, moving_still
 from gsvnet_lab.policy_study.keyframe_age_table import Video
 from gsvnet_model.outputs.classes import CAMVID
+from gsvnet_offline.sources import readable_frames
 from street_drive import StreetDrive
 from street_drive.travel import steady, stop_and_go
 
@@ -96,7 +97,7 @@ def still_videos(stills: LabelledImages, count: int, seed: int) -> list[list[Lab
 def unlabelled_video(name: str, num_frames: int) -> Video:
     """Return the first frames of a video file, folder or the built-in clip, without labels."""
     source = open_images(name, num_images=num_frames)
-    return [(image, None) for _, image in zip(range(num_frames), source.images(), strict=False)]
+    return [(frame.image, None) for frame in readable_frames(source)]
 
 
 def joined(videos: Sequence[Video]) -> Video:
