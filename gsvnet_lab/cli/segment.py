@@ -73,7 +73,8 @@ def _run(options: argparse.Namespace) -> None:
             progress=functools.partial(tqdm, unit="frame", total=source.num_frames),
         )
     _report(options, summary)
-    if request.signal is not None:
+    if request.signal is not None and summary.was_stopped:
+        print(f"gsvnet: stopped by {request.signal.name}", file=sys.stderr)
         raise SystemExit(128 + request.signal)
 
 
@@ -89,8 +90,6 @@ def _report(options: argparse.Namespace, summary: RecordingSummary) -> None:
     where = f"{', '.join(results[:-1])} and {results[-1]}: {printable_name(options.output)}"
     print(f"{summary.num_labelled} frames labelled; {where}")
     sys.stdout.flush()
-    if summary.was_stopped:
-        print("gsvnet: stopped by a signal before the source ended", file=sys.stderr)
     if summary.unlabelled:
         total = summary.num_labelled + summary.num_unlabelled
         print(
