@@ -88,7 +88,8 @@ def _report(options: argparse.Namespace, summary: RecordingSummary) -> None:
     for note in summary.notes:
         print(note)
     where = f"{', '.join(results[:-1])} and {results[-1]}: {printable_name(options.output)}"
-    print(f"{summary.num_labelled} frames labelled; {where}")
+    plural = "" if summary.num_labelled == 1 else "s"
+    print(f"{summary.num_labelled} frame{plural} labelled; {where}")
     sys.stdout.flush()
     if summary.unlabelled:
         total = summary.num_labelled + summary.num_unlabelled
