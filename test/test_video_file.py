@@ -251,6 +251,34 @@ def test_time_stamps_of_a_variable_rate_are_kept(
     check_images(items, images)
 
 
+@pytest.mark.parametrize("first", [3, 8, 13])
+def test_a_trimmed_video_begins_where_it_is_shown(
+    first: int, images: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    """Phones trim without encoding anew: frames before the start are stored, but not shown."""
+    whole = write_video(tmp_path / "whole.mp4", images)
+    options = {"avoid_negative_ts": "disabled"}
+    with (
+        av.open(str(whole)) as source,
+        av.open(str(tmp_path / "clip.mp4"), "w", options=options) as container,
+    ):
+        stream = source.streams.video[0]
+        copy = container.add_stream_from_template(stream)
+        unit = stream.time_base
+        assert unit is not None
+        for packet in source.demux(stream):
+            if packet.pts is not None and packet.dts is not None:
+                packet.pts -= round(first / RATE_HZ / unit)
+                packet.dts -= round(first / RATE_HZ / unit)
+                packet.stream = copy
+                container.mux(packet)
+    items = read(tmp_path / "clip.mp4")
+    assert not lost(items)
+    assert items[0].stamp_s == 0
+    check_images(items, images[first:])
+    assert len(items) == COUNT - first
+
+
 IDENTITY = (1, 0, 0, 1)
 
 

@@ -82,6 +82,7 @@ class Presentation:
         self._is_intra_only = is_intra_only
         self._index = -1
         self._current: _Entry | None = None
+        self._is_hidden = False
         self._expected: list[_Entry] = []  # by presentation time, a heap
         self._unsettled: deque[_Entry] = deque()  # in the order of decoding
         self._queue: deque[_Entry | Presented] = deque()  # in the order of presentation
@@ -95,6 +96,7 @@ class Presentation:
         """Note a packet that goes into the decoder next."""
         self._index += 1
         self._current = None
+        self._is_hidden = packet.is_discard
         if packet.is_keyframe:
             self._keyframes.append((self._index, packet.pts))
         is_late = self._last_pts is not None and (packet.pts or 0) <= self._last_pts
@@ -113,7 +115,8 @@ class Presentation:
             self._current.failed = True
         else:
             self._damage.append(self._index)
-            self._queue.append(Presented(None, None, UNDECODABLE))
+            if not self._is_hidden:
+                self._queue.append(Presented(None, None, UNDECODABLE))
 
     def receive(self, frame: av.VideoFrame) -> None:
         """Note a frame that came out of the decoder."""
