@@ -15,14 +15,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, checkpoint, load_model, save_model
-from gsvnet_model.checkpoint import default_weights, read_networks, store_metrics
+from gsvnet_lab.fitting.store import store_metrics
+from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, load_model, save_model
+from gsvnet_model.checkpoint import default_weights, read_networks
 from gsvnet_model.hardware import device
 from gsvnet_model.hardware.device import choose_device
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.keyframe import KEYFRAME_NETWORKS
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.scheduling import QualityModel
+from gsvnet_model.scheduling.quality import QualityModel
 
 
 @pytest.fixture
@@ -285,11 +286,13 @@ def test_a_file_that_cannot_be_written(
     save_model(new, keyframe, propagation, info)
     before = new.read_bytes()
 
-    def cut(*arguments: object) -> None:
-        Path(str(arguments[1])).write_bytes(b"half of it")
+    written = Path.write_bytes
+
+    def cut(path: Path, content: bytes) -> None:
+        written(path, content[: len(content) // 2])
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", cut)
+    monkeypatch.setattr(Path, "write_bytes", cut)
     with pytest.raises(ValueError, match="no space left"):
         store_metrics(new, {"average_miou_interval_1": 60.0})
     assert new.read_bytes() == before
@@ -307,6 +310,6 @@ def test_older_torch_leaves_it_to_the_kernel_to_tell_of_the_processor(
     told = tmp_path / "cpuinfo"
     if flags:
         told.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t:\n")
-    monkeypatch.setattr(device, "_CPU_INFO", told)
+    monkeypatch.setattr(device, "CPU_INFO", told)
     found = device.choose_precision("auto", torch.device("cpu"))
     assert found == getattr(torch, precision)

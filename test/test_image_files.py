@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gsvnet_offline.sources import image_file
-from gsvnet_offline.sources.image_file import read_image, read_label_image
+from gsvnet_offline.sources.image_file import read_image
 from gsvnet_offline.sources.image_header import ImageHeader, read_header
 
 HEIGHT, WIDTH = 21, 34
@@ -175,13 +175,3 @@ def test_exception_of_damage(format_name: str, tmp_path: Path) -> None:
     if format_name == "PNG":
         with pytest.raises(ValueError, match="PNG data is damaged"):
             read_image(path)
-
-
-def test_labels_are_class_ids(tmp_path: Path) -> None:
-    path = tmp_path / "labels.png"
-    labels = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
-    path.write_bytes(encoded("PNG", labels))
-    np.testing.assert_array_equal(read_label_image(path), labels)
-    path.write_bytes(encoded("PNG"))
-    with pytest.raises(ValueError, match="single-channel 8-bit"):
-        read_label_image(path)

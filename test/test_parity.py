@@ -12,7 +12,8 @@ from released_weights import expected_outputs, published_tensors
 from torch import Tensor
 from torch.nn import functional as F
 
-from gsvnet_lab.released.checkpoints import read_released_keyframe, read_released_propagation
+from gsvnet_lab.released.keyframe import read_released_keyframe
+from gsvnet_lab.released.propagation import read_released_propagation
 from gsvnet_model.networks.keyframe.bisenet import BiSeNet
 from gsvnet_model.networks.keyframe.swiftnet import SwiftNet
 from gsvnet_model.networks.propagation import (
@@ -21,10 +22,10 @@ from gsvnet_model.networks.propagation import (
     PropagationOutput,
 )
 from gsvnet_model.networks.propagation.edge import edge_map
-from gsvnet_model.networks.propagation.filtering import guided_filter
 from gsvnet_model.networks.propagation.flow import FLOW_DIVISOR
 from gsvnet_model.networks.propagation.kernels import ideal_delay_kernels
-from gsvnet_model.networks.propagation.warp import backward_warp
+from gsvnet_model.ops.mix import guided_filter
+from gsvnet_model.ops.warp import backward_warp
 
 TOLERANCE = 1e-4
 

@@ -22,10 +22,10 @@ from videos import stamps_of, write_video, zero_packet
 
 from gsvnet_lab.cli import main
 from gsvnet_lab.cli import segment as segment_verb
-from gsvnet_lab.data.camvid import read_labels
 from gsvnet_lab.evaluation.metrics import ConfusionMatrix
 from gsvnet_model import VideoSegmenter, load_model
 from gsvnet_offline.sources import Frame, open_source, readable_frames
+from gsvnet_offline.sources.label_png import read_labels
 from street_drive import StreetDrive
 
 

@@ -33,7 +33,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser(
         "segment",
-        help="label a video file or a folder of images",
         epilog="exit status: 0 where the source was read to its end (frames that could not be "
         "labelled are named in the last line and in frames.csv), 2 where an input is wrong or a "
         "result cannot be written, 128 + N where signal N ended the run",

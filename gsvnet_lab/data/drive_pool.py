@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from gsvnet_model.atomic_file import atomic_write
+from gsvnet_model.checkpoint.atomic_file import atomic_write
 from street_drive import RENDERER_VERSION, StreetDrive
 
 _FRAMES_PER_DRIVE = 12

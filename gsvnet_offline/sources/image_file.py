@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from gsvnet_offline.names import printable_name
 from gsvnet_offline.sources.image_header import ImageHeader, read_header
+from gsvnet_offline.sources.regular_file import open_regular_file
 from gsvnet_offline.sources.source import MAX_PIXELS
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -42,47 +42,6 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         OSError: if the file cannot be opened.
     """
     return np.asarray(cv2.cvtColor(_decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def read_label_image(path: Path) -> NDArray[np.uint8]:
-    """Return a label image as (H, W) uint8 class ids.
-
-    Args:
-        path: of a regular file.
-
-    Raises:
-        ValueError: if the file is not a single-channel 8-bit image.
-        OSError: if the file cannot be opened.
-    """
-    labels = _decoded(path, cv2.IMREAD_UNCHANGED)
-    if labels.ndim != 2 or labels.dtype != np.uint8:
-        raise ValueError(
-            f"{printable_name(path)}: expected a single-channel 8-bit image of class ids, got "
-            f"{labels.shape} {labels.dtype}"
-        )
-    return labels
-
-
-def open_regular_file(path: Path) -> BinaryIO:
-    """Open a regular file for reading.
-
-    Pipes and devices are refused instead of waited for: reading from them need not end.
-
-    Args:
-        path: of the file; a link is followed.
-
-    Raises:
-        ValueError: if it is no regular file.
-        OSError: if it cannot be opened.
-    """
-    # Without O_NONBLOCK, opening a pipe waits until somebody writes to it.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ValueError(
-            f"{printable_name(path)}: expected a regular file, got a pipe, a device or a folder"
-        )
-    return os.fdopen(descriptor, "rb")
 
 
 def _decoded(path: Path, mode: int) -> NDArray[np.uint8]:

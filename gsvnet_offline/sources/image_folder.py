@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from gsvnet_model.images.resize import Size, resize_image, resize_labels
 from gsvnet_offline.names import printable_name
-from gsvnet_offline.sources.image_file import SUFFIXES, read_image, read_label_image
-from gsvnet_offline.sources.natural_order import natural_order
+from gsvnet_offline.sources.file_order import natural_order
+from gsvnet_offline.sources.image_file import SUFFIXES, read_image
+from gsvnet_offline.sources.label_png import read_labels
 from gsvnet_offline.sources.source import (
     DEFAULT_RATE_HZ,
     Frame,
@@ -81,7 +82,7 @@ class ImageFolder:
     def labels(self, number: int) -> NDArray[np.uint8] | None:
         """Return the (H, W) uint8 class ids of the image with this number, None if unknown."""
         path = self._labels / f"{self._files[number].stem}.png"
-        return resize_labels(read_label_image(path), self._size) if path.is_file() else None
+        return resize_labels(read_labels(path), self._size) if path.is_file() else None
 
 
 def _image_files(folder: Path) -> list[Path]:

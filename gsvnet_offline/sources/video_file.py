@@ -13,9 +13,9 @@ import av
 from gsvnet_model.images.resize import Size, resize_image
 from gsvnet_offline.names import printable_name
 from gsvnet_offline.sources.deinterlace import deinterlaced
-from gsvnet_offline.sources.image_file import open_regular_file
 from gsvnet_offline.sources.picture import upright_rgb
 from gsvnet_offline.sources.presentation import Presentation, Presented
+from gsvnet_offline.sources.regular_file import open_regular_file
 from gsvnet_offline.sources.source import (
     DEFAULT_RATE_HZ,
     MAX_PIXELS,
