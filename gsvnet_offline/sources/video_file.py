@@ -148,13 +148,8 @@ def _opened(path: Path) -> av.container.InputContainer:
     """
     open_regular_file(path).close()
     try:
-        # The protocol is named because a file may be called like a URL; no other is allowed,
-        # because playlists that pose as a video name files and hosts of their own.
-        return av.open(
-            f"file:{path}",
-            container_options={"protocol_whitelist": "file"},
-            metadata_errors="replace",
-        )
+        # The protocol is named because a file may be called like a URL.
+        return av.open(f"file:{path}", metadata_errors="replace")
     except av.FFmpegError as error:
         raise ValueError(
             f"expected a video file that FFmpeg can read, got {printable_name(path)}: "
