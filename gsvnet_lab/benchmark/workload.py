@@ -20,6 +20,7 @@ from gsvnet_model.model import SegmentationModel
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.outputs.classes import ClassTable
+from gsvnet_offline.sources import readable_frames
 
 _HANDICAP = 4.0
 """Difference by which the logits of copied classes are lower than the originals'."""
@@ -87,7 +88,8 @@ class Workload:
 
     def images(self, count: int) -> list[NDArray[np.uint8]]:
         """Return consecutive images of the built-in street drive."""
-        return list(open_images(BUILT_IN, *self.size, num_images=count).images())
+        clip = open_images(BUILT_IN, *self.size, num_images=count)
+        return [frame.image for frame in readable_frames(clip)]
 
 
 def _with_classes(network: nn.Module, known: int, num_classes: int) -> nn.Module:

@@ -16,6 +16,7 @@ from gsvnet_lab.reporting.environment import describe_machine, sha256, write_jso
 from gsvnet_lab.reporting.model_card import markdown_table
 from gsvnet_lab.universal.checkpoint import with_universal
 from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL
+from gsvnet_offline.sources import readable_frames
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,7 +47,8 @@ def _run(options: argparse.Namespace) -> None:
         model = with_universal(model, universal)
     counted: dict[str, AgreementCounts] = {}
     for video in options.videos:
-        images = open_images(video, num_images=options.frames).images()
+        source = open_images(video, num_images=options.frames)
+        images = (frame.image for frame in readable_frames(source))
         name = Path(video).name
         counted[video] = measure_agreement(model, tqdm(images, desc=name), options.interval)
     in_all = AgreementCounts()

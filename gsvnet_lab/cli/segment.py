@@ -4,27 +4,34 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from gsvnet_lab.cli.options import add_model_options
 from gsvnet_lab.data.images import open_images
 from gsvnet_model.checkpoint import load_model
-from gsvnet_model.outputs.overlay import overlay
-from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL, VideoSegmenter
+from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL
+from gsvnet_offline.names import printable_name
+from gsvnet_offline.segment_recording import OVERLAY, TABLE, RecordingSummary, segment_recording
+from gsvnet_offline.sources import UnreadableFrame
+from gsvnet_offline.stopping import stop_on_signal
+from gsvnet_offline.writers.label_folder import CONFIDENCE, LABELS
 
-_VIDEO = "overlay.mp4"
-_FOLDERS = ("labels", "confidence")
-_MOST_TICKS = 65535
+_MOST_NAMED = 10
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("segment")
+    parser = verbs.add_parser(
+        "segment",
+        epilog="exit status: 0 where the source was read to its end (frames that could not be "
+        "labelled are named in the last line and in frames.csv), 2 where an input is wrong or a "
+        "result cannot be written, 128 + N where signal N ended the run",
+    )
     parser.add_argument("source", help="video file, folder of images, or street")
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
     parser.add_argument(
@@ -39,67 +46,61 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         type=float,
         help="keyframe input pixels per image pixel (default: what the weights are meant for)",
     )
+    parser.add_argument("--no-overlay", action="store_true", help="leave out overlay.mp4")
+    parser.add_argument("--no-confidence", action="store_true", help="leave out confidence/")
     add_model_options(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> None:
-    """Write overlay.mp4, labels/NNNNNN.png (class ids) and confidence/NNNNNN.png."""
-    _check_unused(options.output)
-    model = load_model(options.weights, options.device, options.precision, options.input_scale)
-    segmenter = VideoSegmenter(model, options.interval)
-    source = open_images(options.source, num_images=options.frames)
-    for folder in _FOLDERS:
-        (options.output / folder).mkdir(parents=True, exist_ok=True)
-    palette = model.info.classes.palette_array()
-    video = None
-    for index, image in enumerate(tqdm(source.images(), unit="frame")):
-        if video is None:
-            size = (image.shape[1], image.shape[0])
-            path = options.output / _VIDEO
-            codec = cv2.VideoWriter.fourcc(*"mp4v")
-            video = cv2.VideoWriter(str(path), codec, _writable_rate(source.rate_hz), size)
-            if not video.isOpened():
-                raise ValueError(
-                    f"expected a size that OpenCV can write as MPEG-4 (sides below 8192 pixels), "
-                    f"got {size[0]}x{size[1]}; cannot write {path}"
-                )
-        step = segmenter.step(image)
-        name = f"{index:06d}.png"
-        _write(options.output / "labels" / name, step.labels)
-        _write(options.output / "confidence" / name, step.confidence)
-        drawn = overlay(image, step.labels, palette)
-        # Images of a folder may differ in size, those of a video do not.
-        video.write(cv2.resize(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), size))
-    if video is not None:
-        video.release()
-    print(f"labels, confidence and overlay.mp4: {options.output}")
+    """Label the source and say what became of its frames."""
+    with stop_on_signal() as request:
+        source = open_images(options.source, num_images=options.frames)
+        summary = segment_recording(
+            source,
+            load_model(options.weights, options.device, options.precision, options.input_scale),
+            options.output,
+            options.interval,
+            with_overlay=not options.no_overlay,
+            with_confidence=not options.no_confidence,
+            should_stop=request.__bool__,
+            progress=functools.partial(tqdm, unit="frame", total=source.num_frames),
+        )
+    _report(options, summary)
+    if request.signal is not None and summary.was_stopped:
+        print(f"gsvnet: stopped by {request.signal.name}", file=sys.stderr)
+        raise SystemExit(128 + request.signal)
 
 
-def _check_unused(output: Path) -> None:
-    """Check that results overwrite nothing: neither the source nor what an earlier run left.
-
-    Raises:
-        ValueError: if something lies where they go.
-    """
-    found = [_VIDEO] if (output / _VIDEO).exists() else []
-    found += [name for name in _FOLDERS if any((output / name).glob("*"))]
-    if found:
-        raise ValueError(
-            f"expected a folder for the results that holds none of {_VIDEO}, "
-            f"{' and '.join(_FOLDERS)}, but {output} has {', '.join(found)}; name another or move "
-            "them away"
+def _report(options: argparse.Namespace, summary: RecordingSummary) -> None:
+    """Print what was written, and last what was not."""
+    results = [LABELS, CONFIDENCE, OVERLAY, TABLE]
+    if options.no_confidence:
+        results.remove(CONFIDENCE)
+    if options.no_overlay:
+        results.remove(OVERLAY)
+    for note in summary.notes:
+        print(note)
+    where = f"{', '.join(results[:-1])} and {results[-1]}: {printable_name(options.output)}"
+    plural = "" if summary.num_labelled == 1 else "s"
+    print(f"{summary.num_labelled} frame{plural} labelled; {where}")
+    sys.stdout.flush()
+    if summary.unlabelled:
+        total = summary.num_labelled + summary.num_unlabelled
+        print(
+            f"gsvnet: {summary.num_unlabelled} of {total} frames have no labels: "
+            f"{_named(summary.unlabelled)}",
+            file=sys.stderr,
         )
 
 
-def _writable_rate(rate_hz: float) -> float:
-    """Return the nearest rate that MPEG-4 can hold: its clock has 65535 ticks a second at most."""
-    for decimals in (3, 2, 1):
-        if rate_hz * 10**decimals <= _MOST_TICKS:
-            return round(rate_hz, decimals)
-    return round(rate_hz)
-
-
-def _write(path: Path, image: NDArray[np.uint8]) -> None:
-    if not cv2.imwrite(str(path), image):
-        raise ValueError(f"expected to write {path}, but it failed; is the disk full?")
+def _named(unlabelled: Sequence[UnreadableFrame]) -> str:
+    """Return numbers, names and reasons of frames, the first ones where there are many."""
+    shown = [
+        f"{frame.number}{f' to {frame.number + frame.count - 1}' if frame.count > 1 else ''} "
+        f"of {printable_name(frame.name)} ({frame.reason})"
+        for frame in unlabelled[:_MOST_NAMED]
+    ]
+    if len(unlabelled) > _MOST_NAMED:
+        shown.append(f"and more, all in {TABLE}")
+    return "; ".join(shown)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from gsvnet_model.images.resize import Size
-from gsvnet_offline.sources.source import DEFAULT_RATE_HZ
+from gsvnet_offline.sources.source import DEFAULT_RATE_HZ, Frame
 from street_drive import RENDERER_VERSION, StreetDrive
 
 DEFAULT_SIZE: Size = (360, 480)
@@ -64,20 +64,22 @@ class StreetClip:
         height, width = size or DEFAULT_SIZE
         self.rate_hz = rate_hz or DEFAULT_RATE_HZ
         self._num_images = num_images or DEFAULT_NUM_IMAGES
+        self.num_frames: int | None = self._num_images
         fitting = max(2, _MAX_CLIP_BYTES // (4 * height * width))
         self._num_rendered = min(self._num_images, fitting)
         folder = _rendered(height, width, self._num_rendered)
         self._images = np.load(folder / _FILES[0], mmap_mode="r")
         self._labels = np.load(folder / _FILES[1], mmap_mode="r")
 
-    def images(self) -> Iterator[NDArray[np.uint8]]:
-        """Return the images from the start, each (H, W, 3) uint8 RGB."""
-        for index in range(self._num_images):
-            yield np.array(self._images[self._position(index)])
+    def frames(self) -> Iterator[Frame]:
+        """Return the frames from the start, stamped at the rate at which the clip is played."""
+        for number in range(self._num_images):
+            image = np.array(self._images[self._position(number)])
+            yield Frame(number, number / self.rate_hz, "", image)
 
-    def labels(self, index: int) -> NDArray[np.uint8]:
-        """Return the exact (H, W) uint8 class ids of image `index`."""
-        return np.array(self._labels[self._position(index)])
+    def labels(self, number: int) -> NDArray[np.uint8]:
+        """Return the exact (H, W) uint8 class ids of the frame with this number."""
+        return np.array(self._labels[self._position(number)])
 
     def _position(self, index: int) -> int:
         """Return which rendered image is played at `index`."""

@@ -18,6 +18,7 @@ from gsvnet_lab.motion.scene import SceneRoles
 from gsvnet_lab.motion.still import moving_still
 from gsvnet_lab.policy_study.keyframe_age_table import Video
 from gsvnet_model.outputs.classes import CAMVID
+from gsvnet_offline.sources import readable_frames
 from street_drive import StreetDrive
 from street_drive.travel import steady, stop_and_go
 
@@ -118,7 +119,7 @@ def still_videos(stills: LabelledImages, count: int, seed: int) -> list[list[Lab
 def unlabelled_video(name: str, num_frames: int) -> Video:
     """Return the first frames of a video file, a folder or the built-in clip, without labels."""
     source = open_images(name, num_images=num_frames)
-    return [(image, None) for _, image in zip(range(num_frames), source.images(), strict=False)]
+    return [(frame.image, None) for frame in readable_frames(source)]
 
 
 def joined(videos: Sequence[Video]) -> Video:

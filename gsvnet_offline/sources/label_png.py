@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gsvnet_offline.sources.regular_file import read_regular_file
-
-MAX_PIXELS = 1 << 26
-"""8192x8192."""
+from gsvnet_offline.sources.source import MAX_PIXELS
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = 0, 3

@@ -30,7 +30,7 @@ from gsvnet_lab.extras import OFFLINE, require_extra
 require_extra("camera", OFFLINE)
 
 from gsvnet_lab.data.images import BUILT_IN, open_images
-from gsvnet_offline.sources import ImageSource
+from gsvnet_offline.sources import ImageSource, readable_frames
 from gsvnet_ros.messages.image_messages import rgb8_message
 from gsvnet_ros.startup.interruption import until_shutdown
 from gsvnet_ros.startup.node_arguments import check_node_arguments
@@ -121,10 +121,10 @@ class Camera(Node):
         period_s = 0.0 if source.is_live or lockstep else 1.0 / source.rate_hz
         due_s = time.monotonic()
         published = 0
-        for image in source.images():
+        for frame in readable_frames(source):
             if not rclpy.ok():
                 break
-            message = self._message(image)
+            message = self._message(frame.image)
             # A source that falls behind continues from there instead of catching up in a burst.
             due_s = max(due_s, time.monotonic() - period_s)
             time.sleep(max(0.0, due_s - time.monotonic()))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +15,8 @@ from gsvnet_lab.reporting.picture_sheet import SheetRow
 from gsvnet_model.images.resize import resize_image
 from gsvnet_model.outputs.classes import ClassTable
 from gsvnet_model.outputs.overlay import draw_legend, overlay
-from gsvnet_offline.sources import ImageSource
+from gsvnet_offline.sources import ImageSource, readable_frames
+from gsvnet_offline.writers.h264_video import H264Video
 from gsvnet_ros.tools.recording import Recording
 
 
@@ -62,12 +62,13 @@ def review(
             out those that did not reach the recorder.
         recording: what came back.
     """
-    images: Iterator[NDArray[np.uint8] | None]
+    # Image and, where there is one, its number in the source.
+    images: Iterator[tuple[NDArray[np.uint8] | None, int]]
     if source is None:
-        images = (recording.image(stamp_ns) for stamp_ns in published_ns)
+        images = ((recording.image(stamp_ns), 0) for stamp_ns in published_ns)
     else:
-        images = iter(source.images())
-    for index, (stamp_ns, image) in enumerate(zip(published_ns, images, strict=False)):
+        images = ((frame.image, frame.number) for frame in readable_frames(source))
+    for index, (stamp_ns, (image, number)) in enumerate(zip(published_ns, images, strict=False)):
         if image is None:
             continue
         frame = recording.frames.get(stamp_ns)
@@ -76,7 +77,7 @@ def review(
             image,
             recording.mask(stamp_ns),
             recording.confidence(stamp_ns),
-            None if source is None else source.labels(index),
+            None if source is None else source.labels(number),
             None if frame is None else frame.keyframe_age,
         )
 
@@ -91,11 +92,9 @@ class OverlayVideo:
     """
 
     def __init__(self, path: Path, rate_hz: float, classes: ClassTable) -> None:
-        self._path = path
-        self._rate_hz = rate_hz
+        path.unlink(missing_ok=True)
         self._classes = classes
-        self._size: tuple[int, int] | None = None
-        self._writer: cv2.VideoWriter | None = None
+        self._video = H264Video(path, rate_hz)
 
     def __enter__(self) -> OverlayVideo:
         """Return the video."""
@@ -108,28 +107,20 @@ class OverlayVideo:
         trace: TracebackType | None,
     ) -> None:
         """Finish the file."""
-        if self._writer is not None:
-            self._writer.release()
+        self._video.__exit__(kind, error, trace)
 
     def write(self, frame: ReviewedFrame) -> None:
         """Append a frame, at the size of the first.
 
         Raises:
-            OSError: if this OpenCV cannot write the file.
+            OSError: if the file cannot be written.
         """
         picture = np.array(frame.image)
         if frame.mask is not None:
             image = resize_image(frame.image, (frame.mask.shape[0], frame.mask.shape[1]))
             picture = overlay(image, frame.mask, self._classes.palette_array())
         draw_legend(picture, self._classes, frame.note)
-        if self._writer is None:
-            self._size = (picture.shape[0], picture.shape[1])
-            code = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._path), code, self._rate_hz, self._size[::-1])
-            if not self._writer.isOpened():
-                raise OSError(f"this OpenCV cannot write {self._path}")
-        bgr = cv2.cvtColor(resize_image(picture, self._size), cv2.COLOR_RGB2BGR)
-        self._writer.write(bgr)
+        self._video.write(picture)
 
 
 def sheet_row(frame: ReviewedFrame) -> SheetRow | None:

@@ -24,6 +24,7 @@ from gsvnet_lab.data.images import BUILT_IN, open_images
 from gsvnet_lab.reporting.environment import describe_machine, write_json
 from gsvnet_lab.reporting.model_card import markdown_table
 from gsvnet_model.hardware.device import choose_device
+from gsvnet_offline.sources import readable_frames
 from gsvnet_ros.startup.own_environment import NotInstalledError, prepare_environment
 from gsvnet_ros.tools.benchmark.overhead import OverheadFigures, measure_overhead
 from gsvnet_ros.tools.benchmark.probe import NoAnswerError
@@ -114,7 +115,8 @@ def _parameters(options: argparse.Namespace) -> dict[str, object]:
 
 def _images(options: argparse.Namespace) -> list[NDArray[np.uint8]]:
     height, width = options.size
-    return list(open_images(BUILT_IN, height, width, num_images=_NUM_IMAGES).images())
+    clip = open_images(BUILT_IN, height, width, num_images=_NUM_IMAGES)
+    return [frame.image for frame in readable_frames(clip)]
 
 
 def _text(value: object) -> str:
