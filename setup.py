@@ -33,7 +33,7 @@ ROBOT = [
     "torch>=2.5",
 ]
 # Recordings: `gsvnet segment`, and the demo, the camera and the benchmark on ROS topics.
-OFFLINE = ["av>=17", "tqdm"]
+OFFLINE = ["tqdm"]
 # Every verb of `gsvnet`: training, evaluation, benchmarks.
 LAB = [*OFFLINE, "matplotlib>=3.5", "pydantic>=2"]
 # Only for machines without a ROS 2 of their own.

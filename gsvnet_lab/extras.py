@@ -9,8 +9,8 @@ import sys
 OFFLINE, LAB = "offline", "lab"
 
 MODULES = {
-    OFFLINE: ("av", "tqdm"),
-    LAB: ("av", "matplotlib", "pydantic", "tqdm"),
+    OFFLINE: ("tqdm",),
+    LAB: ("matplotlib", "pydantic", "tqdm"),
 }
 """The modules of each extra of setup.py, by the names under which they are imported."""
 

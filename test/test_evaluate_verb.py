@@ -141,7 +141,7 @@ def test_universal_propagation(clip_folder: Path, weights_path: Path, tmp_path: 
     arguments += ["--propagation", universal]
     assert main([str(item) for item in (*arguments, "--json", figures)]) == 0
     written = json.loads(figures.read_text())
-    assert written["propagation"] == str(universal)
+    assert written["propagation"] == "universal.safetensors"
     assert len(written["average_miou"]) == 2
     # Figures of another network do not go into the weights file.
     assert main([str(item) for item in (*arguments, "--store")]) == 2

@@ -25,7 +25,7 @@ ROOM_ARROWS = {
 
 ROS = {"rclpy", "ament_index_python", "launch", "launch_ros", "cv_bridge"}
 
-MAX_MODEL_FILES = 64
+MAX_MODEL_FILES = 66
 MAX_MODEL_LINES = 8500
 MAX_MODEL_ENTRIES = 12
 
@@ -36,7 +36,7 @@ NODE = f"""
 import json, sys
 for name in {LEFT_OUT}:
     sys.modules[name] = None  # as if it was not installed
-import gsvnet_ros.segmentation_node
+import gsvnet_ros.startup.run_node
 from gsvnet_model import load_model
 load_model(device="cpu")
 files = [m.__file__ for n, m in sys.modules.items() if n.partition(".")[0] == "gsvnet_model"]

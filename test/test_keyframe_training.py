@@ -252,7 +252,7 @@ def test_recipe_guards(tmp_path: Path) -> None:
         ("parts: [{seed: 1}, {seed: x}]", "part 2: seed: expected a whole number, got 'x'"),
         ("parts: [{seed: 1}, {seed: 2}]", "expected a recipe of one part, got 2"),
         ("network: [swiftnet_r18", "expected YAML, got: while parsing"),
-        ("seed: &a 1\nwarm_up: *a", "expected YAML, got: an alias, .a; write the value out"),
+        ("seed: &a 1\nwarm_up: *a", "expected YAML, got: found an alias; write the values out"),
         ("seed: " + "[" * 20000, "expected YAML, got: "),
     ):
         path.write_text(text)
@@ -570,7 +570,7 @@ def test_digest_is_of_all_files(tmp_path: Path) -> None:
     digests = [open_split(tmp_path, "val", classes).digest() for classes in (11, 11, 19)]
     write_frame(tmp_path, "b", labels)
     digests.append(open_split(tmp_path, "val", 11).digest())
-    (tmp_path / "val" / "labels" / "b.png").write_bytes(b"other")
+    write_frame(tmp_path, "b", labels + 1)
     digests.append(open_split(tmp_path, "val", 11).digest())
     assert digests[0] == digests[1]
     assert len(set(digests)) == 4

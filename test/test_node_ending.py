@@ -57,6 +57,12 @@ time.sleep(3600)
 """
 
 
+def heed_signals() -> None:
+    """Let a child heed the signals that the tests themselves may have been started to ignore."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Started:
     """A process of Python whose output goes to a file.
 
@@ -70,7 +76,10 @@ class Started:
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*prefix, sys.executable, *arguments], stdout=output, stderr=subprocess.STDOUT
+                [*prefix, sys.executable, *arguments],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=heed_signals,
             )
 
     @property

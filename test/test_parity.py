@@ -12,7 +12,8 @@ from released_weights import expected_outputs, published_tensors
 from torch import Tensor
 from torch.nn import functional as F
 
-from gsvnet_lab.released.checkpoints import read_released_keyframe, read_released_propagation
+from gsvnet_lab.released.keyframe import read_released_keyframe
+from gsvnet_lab.released.propagation import read_released_propagation
 from gsvnet_model.networks.keyframe.bisenet import BiSeNet
 from gsvnet_model.networks.keyframe.swiftnet import SwiftNet
 from gsvnet_model.networks.propagation import (

@@ -1,15 +1,25 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
 """Import of released checkpoints: wrappers, class counts, and what is said of wrong files."""
 
+import argparse
+import collections
+import math
+import os
+import warnings
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from released_weights import published_tensors
-from torch import Tensor
+from torch import Tensor, nn
 
-from gsvnet_lab.released.checkpoints import read_released_keyframe, read_released_propagation
+from gsvnet_lab.released.keyframe import read_released_keyframe
+from gsvnet_lab.released.propagation import read_released_propagation
+from gsvnet_lab.released.torch_file import read_torch_file
 from gsvnet_model.networks.keyframe.bisenet import BiSeNet
+from gsvnet_model.networks.keyframe.swiftnet import SwiftNet
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 
 TensorDict = dict[str, Tensor]
@@ -201,7 +211,7 @@ class Malicious:
 
 class TestFile:
     def test_never_runs_code(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        with pytest.raises(ValueError, match="expected a checkpoint of tensors"):
+        with pytest.raises(ValueError, match=r"got an object of __builtin__\.print; save"):
             read_released_keyframe(save({"state_dict": Malicious()}, tmp_path))
         assert "ran" not in capsys.readouterr().out
 
@@ -215,10 +225,10 @@ class TestFile:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            ([1, 2], "expected a dict, got list"),
+            ([1, 2], "expected a state dict, got list"),
             ({"state_dict": 3}, "expected a state dict, got int"),
-            ({"weights": torch.zeros(1), "epoch": 3}, "got other values under 'epoch'"),
-            ({}, "got nothing"),
+            ({"weights": torch.zeros(1), "epoch": 3}, "got 'weights'; give"),
+            ({}, "got a dict of nothing"),
         ],
     )
     def test_holds_no_state_dict(self, content: object, message: str, tmp_path: Path) -> None:
@@ -228,3 +238,275 @@ class TestFile:
     def test_is_missing(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             read_released_keyframe(tmp_path / "nowhere.pth")
+
+    def test_does_not_block_on_a_pipe(self, tmp_path: Path) -> None:
+        path = tmp_path / "checkpoint.pth"
+        os.mkfifo(path)
+        with pytest.raises(ValueError, match="no regular file"):
+            read_released_keyframe(path)
+
+
+class TestTrainingCode:
+    """Checkpoints as training code leaves them: they load, or one sentence says what they hold."""
+
+    @pytest.mark.parametrize(
+        "wrapper", ["model_state", "model_state_dict", "ema", "averaged_model"]
+    )
+    @pytest.mark.parametrize(
+        "prefix", ["_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "net.model."]
+    )
+    def test_wrappers(
+        self, wrapper: str, prefix: str, swiftnet: TensorDict, tmp_path: Path
+    ) -> None:
+        tensors = {prefix + name: tensor for name, tensor in swiftnet.items()}
+        checkpoint = read_released_keyframe(save({wrapper: tensors, "epoch": 3}, tmp_path))
+        assert checkpoint.num_classes == 19
+
+    def test_a_part_that_was_compiled(self, swiftnet: TensorDict, tmp_path: Path) -> None:
+        tensors = {
+            name.replace("backbone.", "backbone._orig_mod."): tensor
+            for name, tensor in swiftnet.items()
+        }
+        assert read_released_keyframe(save(tensors, tmp_path)).num_classes == 19
+
+    def test_lightning(self, swiftnet: TensorDict, tmp_path: Path) -> None:
+        content = {
+            "epoch": 3,
+            "pytorch-lightning_version": "2.0.0",
+            "state_dict": {f"model.{name}": tensor for name, tensor in swiftnet.items()},
+            "optimizer_states": [{"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": []}],
+            "hyper_parameters": argparse.Namespace(lr=1e-3, folder=Path("runs")),
+            "callbacks": {"ModelCheckpoint": {"best_model_score": np.float64(0.7)}},
+        }
+        assert read_released_keyframe(save(content, tmp_path)).num_classes == 19
+
+    def test_averages_of_weights(self, swiftnet: TensorDict, tmp_path: Path) -> None:
+        """The state of `torch.optim.swa_utils.AveragedModel`."""
+        averaged = {f"module.{name}": tensor for name, tensor in swiftnet.items()}
+        averaged["n_averaged"] = torch.tensor(7)
+        path = save({"averaged_model": averaged, "optimizer": {}}, tmp_path)
+        assert read_released_keyframe(path).num_classes == 19
+
+    def test_the_trained_network_goes_before_its_averages(
+        self, swiftnet: TensorDict, tmp_path: Path
+    ) -> None:
+        averages = {name: torch.zeros_like(tensor) for name, tensor in swiftnet.items()}
+        path = save({"ema": {"module": averages}, "state_dict": swiftnet}, tmp_path)
+        weight = read_released_keyframe(path).state_dict["encoder.conv1.weight"]
+        assert torch.equal(weight, swiftnet["backbone.conv1.weight"])
+
+    def test_values_beside_the_tensors(self, swiftnet: TensorDict, tmp_path: Path) -> None:
+        beside = {"miou": np.float64(0.7), "epoch": np.int64(3), "names": ["road"], "lr": 1e-3}
+        assert read_released_keyframe(save(swiftnet | beside, tmp_path)).num_classes == 19
+
+    def test_without_counts_of_batches(self, swiftnet: TensorDict, tmp_path: Path) -> None:
+        """PyTorch before 0.4.1 had none."""
+        old = {name: value for name, value in swiftnet.items() if "num_batches" not in name}
+        assert len(old) < len(swiftnet)
+        state = read_released_keyframe(save(old, tmp_path)).state_dict
+        assert state["encoder.bn1.num_batches_tracked"] == 0
+        SwiftNet(19).load_state_dict(state)
+
+    @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+    @pytest.mark.parametrize("is_zip", [True, False])
+    def test_every_way_to_save(
+        self, protocol: int, is_zip: bool, swiftnet: TensorDict, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "checkpoint.pth"
+        name = "backbone.layer1.0.conv1.weight"
+        tensors = swiftnet | {
+            name: nn.Parameter(swiftnet[name].half().to(memory_format=torch.channels_last)),
+            "logits.conv.weight": torch.cat([swiftnet["logits.conv.weight"]] * 2)[19:],
+        }
+        torch.save(
+            {"state_dict": collections.OrderedDict(tensors)},
+            path,
+            pickle_protocol=protocol,
+            _use_new_zipfile_serialization=is_zip,
+        )
+        state = read_released_keyframe(path).state_dict
+        assert torch.equal(state["encoder.layer1.0.conv1.weight"], swiftnet[name].half())
+        assert torch.equal(state["logits.conv.weight"], swiftnet["logits.conv.weight"])
+        assert torch.equal(state["encoder.bn1.weight"], swiftnet["backbone.bn1.weight"])
+
+    @pytest.mark.parametrize("is_zip", [True, False])
+    def test_a_whole_network(self, is_zip: bool, tmp_path: Path) -> None:
+        path = tmp_path / "checkpoint.pth"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.save(SwiftNet(19), path, _use_new_zipfile_serialization=is_zip)
+        where = "gsvnet_model.networks.keyframe.swiftnet.SwiftNet"
+        with pytest.raises(
+            ValueError, match=f"an object of {where}; save the network's state_dict"
+        ):
+            read_released_keyframe(path)
+
+    def test_two_networks_in_one(self, swiftnet: TensorDict, tmp_path: Path) -> None:
+        both = swiftnet | {f"model.{name}": tensor for name, tensor in swiftnet.items()}
+        with pytest.raises(ValueError, match="expected one network, got two tensors 'backbone"):
+            read_released_keyframe(save(both, tmp_path))
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    def test_values_that_are_not_finite(
+        self, value: float, swiftnet: TensorDict, tmp_path: Path
+    ) -> None:
+        weight = swiftnet["logits.conv.weight"].clone()
+        weight[-1, -1] = value
+        path = save(swiftnet | {"logits.conv.weight": weight}, tmp_path)
+        with pytest.raises(ValueError, match=r"logits\.conv\.weight: expected finite values"):
+            read_released_keyframe(path)
+
+
+class Reduced:
+    """What is pickled as a call with arguments of one's own."""
+
+    def __init__(self, *call: object) -> None:
+        self.call = call
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return self.call
+
+
+def refusal(path: Path) -> str:
+    """Return what is said of a checkpoint: one line, and never the library's bad advice."""
+    with pytest.raises(ValueError) as error:
+        read_released_keyframe(path)
+    text = str(error.value)
+    assert len(text) < 1000
+    assert text.isprintable()
+    assert "weights_only" not in text
+    return text
+
+
+def rewritten(path: Path, compression: int, **records: bytes) -> Path:
+    """Return an archive with other records, by their name without the folder."""
+    other = path.with_name("other.pth")
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(other, "w", compression) as copy:
+        for name in archive.namelist():
+            root, _, inner = name.partition("/")
+            copy.writestr(name, records.pop(inner, archive.read(name)))
+        for inner, content in records.items():
+            copy.writestr(f"{root}/{inner}", content)
+    return other
+
+
+class TestHostile:
+    """Refused at once, with one short sentence, before anything large is made of it."""
+
+    def test_bomb(self, tmp_path: Path) -> None:
+        path = save({"state_dict": {"x": torch.zeros(1)}}, tmp_path)
+        bomb = rewritten(path, zipfile.ZIP_DEFLATED, **{"data/0": bytes(20_000_000)})
+        assert bomb.stat().st_size < 100_000
+        assert "compressed records" in refusal(bomb)
+
+    def test_records_that_share_their_bytes(self, tmp_path: Path) -> None:
+        """One large record, named many times by the archive's list."""
+        path = save({"state_dict": {"x": torch.zeros(1)}}, tmp_path)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("archive/data/0000", bytes(100_000))
+            entry = archive.infolist()[-1]
+            for index in range(1, 50):
+                copy = zipfile.ZipInfo(f"archive/data/{index:04}")
+                copy.header_offset, copy.CRC = entry.header_offset, entry.CRC
+                copy.file_size = copy.compress_size = entry.file_size
+                archive.filelist.append(copy)
+        assert "records larger than the file" in refusal(path)
+
+    def test_a_tensor_larger_than_its_storage(self, tmp_path: Path) -> None:
+        huge = torch.zeros(1).expand(60_000, 60_000)
+        assert "in a storage of 1 values; save a clone" in refusal(save({"x": huge}, tmp_path))
+
+    @pytest.mark.parametrize("num_classes", [255, 10_000_000])
+    def test_classes_without_end(
+        self, num_classes: int, swiftnet: TensorDict, tmp_path: Path
+    ) -> None:
+        many = swiftnet | {"logits.conv.weight": torch.zeros(num_classes, dtype=torch.bool)}
+        text = refusal(save(many, tmp_path))
+        assert f"logits.conv.weight: expected 1 to 254 channels, got {num_classes}" in text
+
+    @pytest.mark.parametrize("is_zip", [True, False])
+    def test_a_storage_that_is_not_there(self, is_zip: bool, tmp_path: Path) -> None:
+        path = tmp_path / "checkpoint.pth"
+        torch.save({"x": torch.zeros(4)}, path, _use_new_zipfile_serialization=is_zip)
+        content = path.read_bytes().replace(b"K\x04", b"K\xff")  # 255 values in place of 4
+        if is_zip:
+            with zipfile.ZipFile(path) as archive:
+                described = archive.read("checkpoint/data.pkl").replace(b"K\x04", b"K\xff")
+            path = rewritten(path, zipfile.ZIP_STORED, **{"data.pkl": described})
+            read = read_torch_file(path)
+            assert isinstance(read, dict)
+            with pytest.raises(ValueError, match="expected 255 values in storage 0, got 16 bytes"):
+                read["x"].read()
+        else:
+            path.write_bytes(content)
+            assert "storages larger than the file" in refusal(path)
+
+    @pytest.mark.parametrize("size", [1000, 10_000_000])
+    def test_long_names(self, size: int, swiftnet: TensorDict, tmp_path: Path) -> None:
+        name = "\x1b[31m\n[ERROR] " + "x" * size
+        refusal(save({name: torch.zeros(1)}, tmp_path))
+        refusal(save({"state_dict": swiftnet | {name: torch.zeros(1)}}, tmp_path))
+        refusal(save({name: 1}, tmp_path))
+        refusal(save(Reduced(print, (name,)), tmp_path))
+
+    def test_many_names(self, swiftnet: TensorDict, tmp_path: Path) -> None:
+        one = torch.zeros(1)
+        path = save(swiftnet | {f"surplus{index}": one for index in range(2000)}, tmp_path)
+        assert "surplus0, surplus1, surplus10," in refusal(path)
+        assert "and 1990 more" in refusal(path)
+
+    def test_nothing_is_called(self, tmp_path: Path) -> None:
+        planted = tmp_path / "planted"
+        for call in (
+            (Path.touch, (planted,)),
+            (eval, (f"open({str(planted)!r}, 'w')",)),
+            (bytearray, (1 << 40,)),
+            (torch.zeros, (1 << 40,)),
+            (getattr, (1, "real")),
+        ):
+            refusal(save({"state_dict": {"x": Reduced(*call)}}, tmp_path))
+        assert not planted.exists()
+
+    @pytest.mark.parametrize(
+        "program",
+        [
+            b"(" * 100_000 + b".",
+            b"]" * 300_000 + b".",
+            b"]" + b"(" * 1000 + b"l" * 100_000 + b".",
+            b"r\xff\xff\xff\xff.",
+            b"N" + b"r\xff\xff\xff\xff" + b".",
+            b"\x8a\xff" + b"\xff" * 255 + b".",
+            b"B\xff\xff\xff\x7f.",
+            b"\x96\xff\xff\xff\xff\xff\xff\xff\x7f.",
+            b"}" + b")" + b"\x85" * 100_000 + b"Ns.",
+            b"cos\nsystem\n(S'id'\ntR.",
+            b"(S'id'\nios\nsystem\n.",
+            b"}q\x00X\x0a\x00\x00\x00state_dicth\x00s.",
+            b"\x82\x01.",
+            b"\x97.",
+            b".",
+            b"",
+        ],
+    )
+    @pytest.mark.parametrize("is_zip", [True, False])
+    def test_pickles_of_ones_own(self, is_zip: bool, program: bytes, tmp_path: Path) -> None:
+        path = tmp_path / "checkpoint.pth"
+        torch.save({"x": torch.zeros(1)}, path, _use_new_zipfile_serialization=is_zip)
+        if is_zip:
+            path = rewritten(path, zipfile.ZIP_STORED, **{"data.pkl": program})
+        else:
+            start = path.read_bytes().index(b"\x80\x02}q\x00X\x01\x00\x00\x00x")
+            path.write_bytes(path.read_bytes()[:start] + program)
+        refusal(path)
+
+    def test_a_description_without_end(self, tmp_path: Path) -> None:
+        path = save({"x": torch.zeros(1)}, tmp_path)
+        long = rewritten(path, zipfile.ZIP_STORED, **{"data.pkl": bytes(5 << 20)})
+        assert "a description of 5242880 bytes" in refusal(long)
+
+    def test_damage_is_noticed(self, swiftnet: TensorDict, tmp_path: Path) -> None:
+        path = save(swiftnet, tmp_path)
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        assert "damaged bytes" in refusal(path)

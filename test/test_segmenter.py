@@ -235,14 +235,14 @@ def test_policy_may_be_exchanged_between_frames_and_keeps_the_age() -> None:
 def test_confidence_has_the_temperature_of_its_age() -> None:
     plain = VideoSegmenter(random_model(), 10)
     # At this temperature all classes are all but equal, and floor(255 / 11) is 23.
-    warm = VideoSegmenter(random_model(temperatures=(1.0, 1e6)), 10)
+    warm = VideoSegmenter(random_model(temperatures=(1.0, 100.0)), 10)
     for age, image in enumerate(moving_images(4)):
         expected, step = plain.step(image), warm.step(image)
         np.testing.assert_array_equal(step.labels, expected.labels)
         if age == 0:
             np.testing.assert_array_equal(step.confidence, expected.confidence)
         else:
-            assert np.isin(step.confidence, (22, 23)).all()
+            assert (np.abs(step.confidence.astype(int) - 23) <= 2).all()
 
 
 def test_confidence_follows_the_estimate() -> None:

@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace) -> None:
             {
                 "weights": weights.name,
                 "sha256": sha256(weights),
-                "propagation": options.propagation,
+                "propagation": Path(options.propagation).name,
                 "interval": options.interval,
                 "machine": describe_machine(model.device),
                 **_lists(in_all),

@@ -31,11 +31,10 @@ def _run(options: argparse.Namespace) -> None:
     keyframe, _, info = read_networks(options.keyframe)
     _, propagation, lender = read_networks(options.propagation)
     for name in ("classes", "normalisation"):
-        wanted, got = getattr(info, name), getattr(lender, name)
-        if wanted != got:
+        if getattr(info, name) != getattr(lender, name):
             raise ValueError(
-                f"expected weights of the same {name}, got {wanted} in {options.keyframe} and "
-                f"{got} in {options.propagation}"
+                f"expected weights of the same {name}, got others in {options.propagation} than in "
+                f"{options.keyframe}"
             )
     command = f"{info.command}; gsvnet combine {options.keyframe.name} {options.propagation.name}"
     info = dataclasses.replace(

@@ -16,7 +16,6 @@ from gsvnet_lab.cli.options import (
     chosen_split,
 )
 from gsvnet_lab.cli.propagation_option import OWN, add_propagation_option, chosen_universal
-from gsvnet_lab.data.camvid import read_image
 from gsvnet_lab.data.cityscapes import open_cityscapes, read_train_ids
 from gsvnet_lab.evaluation.cityscapes import evaluate_snippets
 from gsvnet_lab.evaluation.distances import KEYFRAME_OUTPUTS, DistanceEvaluation, evaluate_distances
@@ -34,6 +33,7 @@ from gsvnet_model.model import SegmentationModel
 from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL
 from gsvnet_model.stream.state import DEFAULT_TEMPORAL_BLENDING
+from gsvnet_offline.sources.image_file import read_image
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -103,7 +103,7 @@ def _run(options: argparse.Namespace) -> None:
                 "command": command,
                 "weights": weights.name,
                 "sha256": sha256(weights),
-                "propagation": options.propagation,
+                "propagation": Path(options.propagation).name,
                 "frames": num_frames,
                 "machine": describe_machine(model.device),
                 **report.figures(),

@@ -6,7 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gsvnet_lab.released.checkpoints import read_released_keyframe, read_released_propagation
+from gsvnet_lab.released.keyframe import read_released_keyframe
+from gsvnet_lab.released.propagation import read_released_propagation
 from gsvnet_model.checkpoint import save_model
 from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model_info import ModelInfo

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, overload
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_lab.data.file_order import natural_order
+from gsvnet_lab.data.label_check import check_label_ids
 from gsvnet_model.outputs.classes import IGNORE_INDEX
+from gsvnet_offline.sources.file_order import natural_order
+from gsvnet_offline.sources.image_file import read_image
+from gsvnet_offline.sources.label_png import read_labels
 
 DATA_VARIABLE = "GSVNET_DATA"
 
@@ -59,12 +61,15 @@ class LabelledImages(Sequence[LabelledImage]):
         """Read image and labels at `index`; a slice reads nothing yet.
 
         Raises:
-            ValueError: if a file is no image of its kind, or labels hold ids of no class.
+            ValueError: if a file is no image of its kind, the two differ in size, or labels hold
+                ids of no class.
         """
         if isinstance(index, slice):
             files = self.image_files[index], self.label_files[index]
             return LabelledImages(*files, self.num_classes)
-        return read_image(self.image_files[index]), self._labels(self.label_files[index])
+        image, labels = read_image(self.image_files[index]), self._labels(self.label_files[index])
+        check_same_size(self.image_files[index], image, self.label_files[index], labels)
+        return image, labels
 
     def digest(self) -> str:
         """Return a text that differs where any file, its name or the number of classes does."""
@@ -113,44 +118,50 @@ def open_split(folder: Path, split: str, num_classes: int) -> LabelledImages:
         num_classes: how many classes the labels know.
 
     Raises:
-        ValueError: if the split is empty or an image has no labels.
+        ValueError: if the split is empty, an image has no labels, or the labels certainly count
+            classes from 1 on.
     """
     images = sorted(
         (
             path
             for path in (folder / split / "images").glob("*")
             if path.suffix.lower() in (".jpg", ".jpeg", ".png")
+            and not path.name.startswith(".")  # macOS puts ._0001.jpg beside 0001.jpg
+            and not path.is_dir()
         ),
         key=natural_order,
     )
     if not images:
         raise ValueError(f"expected images in {folder / split / 'images'}, found none. {_WHERE}")
     labels = [folder / split / "labels" / f"{path.stem}.png" for path in images]
-    missing = [path.name for path in labels if not path.exists()]
+    missing = [path.name for path in labels if not path.is_file()]
     if missing:
         raise ValueError(f"expected a label PNG per image, {len(missing)} miss: {missing[:3]}")
+    check_label_ids(labels, num_classes)
     return LabelledImages(tuple(images), tuple(labels), num_classes)
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Return an image file as (H, W, 3) uint8 RGB.
+def check_same_size(
+    image_file: Path, image: NDArray[np.uint8], label_file: Path, labels: NDArray[np.uint8]
+) -> None:
+    """Refuse labels of another size than their image.
+
+    Args:
+        image_file: where the image is from, for the message.
+        image: (H, W, 3), upright as its metadata says.
+        label_file: where the labels are from, for the message.
+        labels: (H, W).
 
     Raises:
-        ValueError: if the file is not a readable image.
+        ValueError: if the sizes differ.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"expected a readable image, got {path}")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-
-
-def read_labels(path: Path) -> NDArray[np.uint8]:
-    """Return a label PNG as (H, W) uint8 class ids.
-
-    Raises:
-        ValueError: if the file is not a single-channel 8-bit image.
-    """
-    labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if labels is None or labels.ndim != 2 or labels.dtype != np.uint8:
-        raise ValueError(f"expected a single-channel 8-bit PNG of class ids, got {path}")
-    return labels.astype(np.uint8, copy=False)
+    if labels.shape == image.shape[:2]:
+        return
+    cure = "scale the labels without mixing ids"
+    if labels.shape == image.shape[1::-1]:
+        cure = "the image is turned by its EXIF orientation: turn the labels as well"
+    raise ValueError(
+        f"expected labels of their image's size, got {labels.shape[1]}x{labels.shape[0]} in "
+        f"{label_file} and {image.shape[1]}x{image.shape[0]} in {image_file} (width x height); "
+        f"{cure}"
+    )

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_lab.data.camvid import LabelledImage, read_image, read_labels
+from gsvnet_lab.data.camvid import LabelledImage, check_same_size
 from gsvnet_model.outputs.classes import IGNORE_INDEX
+from gsvnet_offline.sources.image_file import read_image
+from gsvnet_offline.sources.label_png import read_labels
 
 _IMAGES, _LABELS = "leftImg8bit_sequence", "gtFine"
 _IDS, _TRAIN_IDS = "_gtFine_labelIds.png", "_gtFine_labelTrainIds.png"
@@ -43,11 +45,20 @@ class Snippet:
         Only the last frame has a truth, in the others every pixel is 255.
 
         Raises:
-            ValueError: if a file is no image of its kind.
+            ValueError: if a file is no image of its kind, or sizes differ.
         """
         images = [read_image(path) for path in self.image_files]
-        unknown = [np.full(image.shape[:2], IGNORE_INDEX, np.uint8) for image in images[:-1]]
-        return list(zip(images, [*unknown, read_train_ids(self.label_file)], strict=True))
+        for path, image in zip(self.image_files, images, strict=True):
+            if image.shape != images[-1].shape:
+                raise ValueError(
+                    f"expected frames of one size, got {image.shape[1]}x{image.shape[0]} in "
+                    f"{path} and {images[-1].shape[1]}x{images[-1].shape[0]} in "
+                    f"{self.image_files[-1]} (width x height)"
+                )
+        labels = read_train_ids(self.label_file)
+        check_same_size(self.image_files[-1], images[-1], self.label_file, labels)
+        unknown = [np.full(labels.shape, IGNORE_INDEX, np.uint8) for _ in images[:-1]]
+        return list(zip(images, [*unknown, labels], strict=True))
 
 
 def open_cityscapes(folder: Path, split: str, num_frames: int) -> list[Snippet]:
@@ -90,10 +101,16 @@ def read_train_ids(path: Path) -> NDArray[np.uint8]:
         path: *_labelTrainIds.png, or *_labelIds.png, which is converted.
 
     Raises:
-        ValueError: if the file is not a single-channel 8-bit image.
+        ValueError: if the file is not a single-channel 8-bit image, or holds other train ids.
     """
     labels = read_labels(path)
     if path.name.endswith(_TRAIN_IDS):
+        foreign = np.setdiff1d(labels, [*range(len(IDS_OF_TRAIN_IDS)), IGNORE_INDEX])
+        if len(foreign):
+            raise ValueError(
+                f"{path}: expected train ids 0 to {len(IDS_OF_TRAIN_IDS) - 1} or {IGNORE_INDEX} "
+                f"for void, got {foreign.tolist()}"
+            )
         return labels
     train_ids = np.full(256, IGNORE_INDEX, np.uint8)
     train_ids[list(IDS_OF_TRAIN_IDS)] = np.arange(len(IDS_OF_TRAIN_IDS))
@@ -103,7 +120,7 @@ def read_train_ids(path: Path) -> NDArray[np.uint8]:
 def _snippet(images: Path, stem: Path, num_frames: int) -> Snippet:
     """Return the snippet of a label file, `stem` being its path up to the frame's number."""
     sequence, _, number = stem.name.rpartition("_")
-    if not number.isdigit():
+    if not number.isdecimal():
         raise ValueError(f"expected a label file that ends with a frame's number, got {stem}")
     last = int(number)
     train_ids = stem.parent / f"{stem.name}{_TRAIN_IDS}"

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from gsvnet_lab.data.safe_yaml import BoundedLoader, load_yaml
 
 RECIPE_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 """Of every recipe: unknown keys, infinity and NaN are refused."""
@@ -72,13 +73,7 @@ def read_parts(path: Path, recipe_type: type[Recipe]) -> list[Recipe]:
         ValueError: if the file is missing, is no YAML mapping, or has a key or a value that the
             recipe does not take; one line for each.
     """
-    if not path.is_file():
-        raise ValueError(f"expected a recipe file, found none at {path}")
-    try:
-        content = yaml.load(path.read_text(), _RecipeLoader)
-    except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
-        text = " ".join(str(error).split())  # YAML's errors are of several lines
-        raise ValueError(f"{path}: expected YAML, got: {text[:500]}") from error
+    content = load_yaml(path, _RecipeLoader)
     if not isinstance(content, Mapping):
         raise ValueError(f"{path}: expected a mapping of keys to values, got {_short(content)}")
     shared = {name: value for name, value in content.items() if name != "parts"}
@@ -98,19 +93,8 @@ def read_parts(path: Path, recipe_type: type[Recipe]) -> list[Recipe]:
     return recipes
 
 
-class _RecipeLoader(yaml.SafeLoader):
-    """Reads 1e-3 as the number that YAML 1.2 takes it for, and refuses aliases.
-
-    No recipe needs aliases, and a few lines of them stand for gigabytes.
-    """
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.get_event()  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(
-                None, None, f"an alias, *{event.anchor}; write the value out", event.start_mark
-            )
-        return super().compose_node(parent, index)
+class _RecipeLoader(BoundedLoader):
+    """Reads 1e-3 as the number that YAML 1.2 takes it for."""
 
 
 _RecipeLoader.add_implicit_resolver(

@@ -98,8 +98,8 @@ def grid_image(
         (h, w, 3) RGB values 0..255, uint8, float32 for "bilinear"; see `grid_size`.
 
     Convention:
-        "centred": cell i covers the pixels from s * i - s / 2 up to s * i + s / 2, and the first
-        and last one what there is. So a cell of the image lies where that of the logits does. A
+        "centred": cell i covers the pixels from s * i - s / 2 up to s * i + s / 2, the first and
+        the last cell those that exist. So the image's cells lie where the logits' cells lie. A
         side of so few pixels that its second cell would have none is continued by its last pixel.
         "area": cell i covers pixels [i * H / h, (i + 1) * H / h). "bilinear": cell i lies on pixel
         i * (H - 1) / (h - 1) (align_corners=True).

@@ -85,9 +85,9 @@ def _covered(edges: Edges, size: int, device: torch.device) -> tuple[Tensor, Ten
     """Return which pixels each cell of an axis covers, and which share of the cell each one is.
 
     Args:
-        edges: of the h cells of the axis.
+        edges: h + 1 edges of the cells of the axis, pixels.
         size: pixels of the axis.
-        device: of the results.
+        device: where the results are wanted.
 
     Returns:
         indices (h, P) int64 and shares (h, P) float32; cells of fewer than P pixels go on with

@@ -50,7 +50,7 @@ def step_signals(fields: StepFields) -> NDArray[np.float64]:
     """Measure a propagation step.
 
     Args:
-        fields: of one step, on any device.
+        fields: inputs and results of one step, on any device.
 
     Returns:
         (N, 9) means over the cells looked at; `signals_reference` says of what.
@@ -86,7 +86,7 @@ def signals_reference(fields: StepFields) -> NDArray[np.float64]:
     """Compute `step_signals` with PyTorch, on any device: the definition of the nine signals.
 
     Args:
-        fields: of one step.
+        fields: inputs and results of one step.
 
     Returns:
         (N, 9) means of residual, large residual, outside, difference, flow, shear, corrected,

@@ -100,7 +100,7 @@ def node_status(
     if model is not None:
         values["device"] = str(model.device)
         values["precision"] = str(model.precision).removeprefix("torch.")
-        values["keyframe_network"] = model.info.keyframe_network
+        values["keyframe_network"] = peer_text(model.info.keyframe_network, always_quoted=False)
         if model.device.type == "cuda":
             # With what no tensor holds: the working memory of CUDA graphs, and the cache.
             reserved = torch.cuda.memory_reserved(model.device) / 2**20

@@ -393,13 +393,14 @@ def _loaded_model(settings: Settings, torch_threads: int) -> SegmentationModel:
         settings.model_input_scale or None,
     )
     check_policy(settings, model.info)
-    _warm_up(model)
+    warm_up(model)
     return model
 
 
-def _warm_up(model: SegmentationModel) -> None:
-    # Stripes that move: of a scene that stands nothing is propagated. Two steps, because the
-    # second goes on from what the first made of the keyframe.
+def warm_up(model: SegmentationModel) -> None:
+    """Label a few frames, so that the first frames of a camera have nothing to compile."""
+    # The stripes move, because nothing is propagated where nothing moves. Two frames are
+    # propagated, because only the second one continues from propagated logits.
     segmenter = VideoSegmenter(model, keyframe_interval=3)
     stripes = np.zeros((*WARM_UP_SIZE, 3), np.uint8)
     stripes[:, np.arange(WARM_UP_SIZE[1]) % 64 < 32] = 255

@@ -23,8 +23,8 @@ _Network = TypeVar("_Network", bound=nn.Module)
 class PropagationInference:
     """A propagation network without gradients: any configuration, batch and grid.
 
-    Batch normalisation is folded and the convolutions run in a precision of choice; on the CPU
-    their weights are packed, and warp, filter and the guide's upsampling are compiled loops. The
+    Batch normalisation is fused and the convolutions run in a precision of choice; on the CPU
+    their weights are packed. Warp, mixing and the guide's upsampling are left to `ops`. The
     state, the flow, the warp and the mixing stay in float32, because the state is fed back from
     frame to frame.
 
@@ -52,16 +52,18 @@ class PropagationInference:
         Args:
             logits: Logits of the previous frame (N, K, h, w), float32, no softmax.
             current: Normalised RGB image of the current frame on the grid (N, 3, h, w), float32.
-            previous: The same of the frame just before, which need not be the keyframe.
+            previous: Normalised RGB image of the frame just before, which need not be the
+                keyframe, on the grid (N, 3, h, w), float32.
 
         Returns:
-            As `PropagationNetwork`; float32 but for the intra logits, which are of the precision.
+            What `PropagationNetwork` returns; float32 but for the intra logits, which have the
+            dtype of the convolutions.
 
         Raises:
             ValueError: If the shapes do not fit together.
 
         Convention:
-            as `PropagationNetwork`.
+            see `PropagationNetwork.forward`.
         """
         _check_shapes(self.config.num_classes, logits, current, previous)
         images = [

@@ -111,7 +111,8 @@ class PropagationNetwork(nn.Module):
         Args:
             logits: Logits of the previous frame (N, K, h, w), float, no softmax.
             current: Normalised RGB image of the current frame on the grid (N, 3, h, w), float.
-            previous: The same of the frame just before, which need not be the keyframe.
+            previous: Normalised RGB image of the frame just before, which need not be the
+                keyframe, on the grid (N, 3, h, w), float.
 
         Returns:
             The new logits and everything computed on the way.

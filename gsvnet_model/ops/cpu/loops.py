@@ -130,7 +130,7 @@ def f32_to_bf16(value: Any, out: Any) -> Any:
     """Return a float32 as an element of the array `out`; the reverse of `bf16_to_f32`.
 
     Args:
-        value: float32. To bfloat16 it is rounded to the nearest, of two to the even one.
+        value: float32. To bfloat16 it is rounded to the nearest, halves to the even number.
         out: array of float32, or of uint16 for bfloat16.
     """
     raise NotImplementedError("f32_to_bf16 works in compiled loops only")
