@@ -266,6 +266,8 @@ def test_what_a_peer_wrote_does_not_forge_the_log(forged: str) -> None:
         ({"height": 0}, "bad_size"),
         ({"width": 0}, "bad_size"),
         ({"height": 2**32 - 1, "width": 2**32 - 1}, "bad_size"),
+        ({"height": 1, "width": 2**16 + 1}, "bad_size"),
+        ({"height": 400_000, "width": 32}, "bad_size"),
         ({"height": 121}, "bad_data"),
         ({"width": 161}, "bad_data"),
         ({"step": 0}, "bad_data"),

@@ -65,3 +65,22 @@ def test_wrong_request_is_refused_with_its_reason(
 ) -> None:
     assert main(["--weights", str(weights_path), *arguments]) == 1
     assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("camera", "why"),
+    [
+        ("plugin", "another name than 'plugin'"),
+        ("observation_sources", "another name than 'observation_sources'"),
+        ("a b", "got 'a b'"),
+        ("1", "got '1'"),
+    ],
+)
+def test_a_camera_that_would_break_the_block_is_refused(
+    weights_path: Path, capsys: pytest.CaptureFixture[str], camera: str, why: str
+) -> None:
+    arguments = ["--weights", str(weights_path), "--traversable", "road", "--pointcloud", "/p"]
+    assert main([*arguments, "--cameras", camera]) == 1
+    told = capsys.readouterr()
+    assert why in told.err
+    assert not told.out

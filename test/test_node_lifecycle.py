@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ from rosgraph_msgs.msg import Clock
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import Trigger
 
 from gsvnet_model.checkpoint import load_model, read_networks, save_model
 from gsvnet_model.stream.segmenter import VideoSegmenter
@@ -144,6 +146,14 @@ def test_the_log_tells_of_a_propagation_network_that_was_never_trained(
         line for line in managed.log_tail(60).splitlines() if f"{path}: the propagation" in line
     ]
     assert any("[WARN]" in line and "gsvnet train propagation" in line for line in told), told
+
+
+def test_a_path_does_not_forge_lines_of_the_log(manager: Peer, managed: LoggedProcess) -> None:
+    """Anyone on the network may set a parameter."""
+    assert manager.set(model__weights="/none\n[ERROR] [safety]: stop").successful
+    assert not manager.change_state("configure")
+    (line,) = (line for line in managed.log_tail(60).splitlines() if "[safety]" in line)
+    assert "cannot configure: " in line
 
 
 def test_what_could_not_be_configured_is_a_warning(
@@ -590,6 +600,45 @@ def test_a_request_to_terminate_ends_cleanly(
         peer.close()
         process.kill()
     assert "Traceback" not in log.read_text()
+
+
+FAILING_CALLBACKS = """
+from gsvnet_ros.node.segmentation_node import SegmentationNode
+from gsvnet_ros.segmentation_node import main
+
+def fail(self, *args):
+    raise TypeError("a fault")
+
+SegmentationNode._make_keyframes = SegmentationNode._check_settings = fail
+main()
+"""
+
+
+def test_a_callback_that_fails_costs_its_answer_and_not_the_node(ros: None, tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    arguments = [*ros_arguments({"autostart": False}), "-r", "__ns:=/failing"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", FAILING_CALLBACKS, *arguments],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    peer = Peer("/failing")
+    try:
+        assert peer.state() == "unconfigured"
+        refused = peer.set(overlay__alpha=0.5)
+        assert not refused.successful
+        assert refused.reason == "TypeError: a fault"
+        client: Any = peer.node.create_client(Trigger, "/failing/segmentation/reset")
+        peer.wait(client.service_is_ready)
+        client.call_async(Trigger.Request())
+        peer.wait(lambda: "a callback failed" in log.read_text())
+        assert peer.state() == "unconfigured"
+        process.terminate()
+        assert process.wait(START_S) == 0, log.read_text()
+    finally:
+        peer.close()
+        process.kill()
 
 
 def test_only_the_end_of_ros_ends_work_quietly(ros: None) -> None:

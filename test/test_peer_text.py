@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from gsvnet_ros.messages.peer_text import peer_text
+from gsvnet_ros.messages.peer_text import one_line, peer_text
 
 
 @pytest.mark.parametrize("always_quoted", [True, False])
@@ -40,3 +40,9 @@ def test_a_harmless_text_keeps_its_characters() -> None:
 
 def test_a_text_that_was_cut_says_so() -> None:
     assert peer_text("y" * 81) == f"'{'y' * 80}...' (81 characters)"
+
+
+def test_a_message_with_foreign_text_stays_one_line() -> None:
+    assert one_line("found none at '/a/b c.safetensors'") == "found none at '/a/b c.safetensors'"
+    assert one_line("none at /a\n[ERROR] \x1b[2J") == "none at /a\\n[ERROR] \\x1b[2J"
+    assert len(one_line("x" * 10_000_000)) < 1010

@@ -23,6 +23,10 @@ from gsvnet_ros.messages.picture_headers import (
     read_png_header,
 )
 
+MAX_IMAGE_SIDE = 1 << 16
+"""Longest side of an image: the networks take gigabytes for one that is a few pixels high and
+millions wide."""
+
 MAX_SCANS = 100
 """Progressive JPEGs have about ten; every scan passes over all pixels, however short its data."""
 
@@ -188,9 +192,11 @@ def _check_header(header: Header) -> None:
 
 
 def _check_size(height: int, width: int) -> None:
-    if not 0 < height * width <= MAX_IMAGE_PIXELS:
+    if not 0 < height * width <= MAX_IMAGE_PIXELS or max(height, width) > MAX_IMAGE_SIDE:
         raise BadImage(
-            "bad_size", f"expected an image of 1 to {MAX_IMAGE_PIXELS} pixels, got {width}x{height}"
+            "bad_size",
+            f"expected an image of 1 to {MAX_IMAGE_PIXELS} pixels with sides of at most "
+            f"{MAX_IMAGE_SIDE}, got {width}x{height}",
         )
 
 

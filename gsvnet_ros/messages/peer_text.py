@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 MAX_SHOWN_CHARACTERS = 80
+MAX_LINE_CHARACTERS = 1000
 
 
 def peer_text(text: str, always_quoted: bool = True) -> str:
@@ -28,3 +29,13 @@ def peer_text(text: str, always_quoted: bool = True) -> str:
         return quoted
     quote, inner = quoted[0], quoted[1:-1]
     return f"{quote}{inner[:MAX_SHOWN_CHARACTERS]}...{quote} ({len(text)} characters)"
+
+
+def one_line(text: str) -> str:
+    """Return a message in which texts of others may stand, on one printable line of sane length.
+
+    Args:
+        text: such as that of an exception: it quotes the path or the class that it is about.
+    """
+    cut = text if len(text) <= MAX_LINE_CHARACTERS else f"{text[:MAX_LINE_CHARACTERS]}..."
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cut)

@@ -149,6 +149,9 @@ class NodeParameters:
             self._check(self.settings, settings)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        # Whoever sets a parameter gets an answer, whatever is wrong.
+        except Exception as error:
+            return SetParametersResult(successful=False, reason=f"{type(error).__name__}: {error}")
         return SetParametersResult(successful=True)
 
     def _changed(self, parameters: list[Parameter[Any]]) -> None:

@@ -37,6 +37,7 @@ from gsvnet_model.stream.segmenter import VideoSegmenter
 from gsvnet_ros.health.diagnostics import camera_status, diagnostic_name, node_status
 from gsvnet_ros.health.stream_health import HealthLimits
 from gsvnet_ros.messages.class_messages import class_database, vision_msgs
+from gsvnet_ros.messages.peer_text import one_line
 from gsvnet_ros.node.camera_stream import CameraStream, FrameSettings, serve
 from gsvnet_ros.node.camera_subscription import CameraSubscription
 from gsvnet_ros.node.frame_queue import FrameQueue
@@ -131,7 +132,7 @@ class SegmentationNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         # Whatever is wrong with a file or a device, the node stays to be told better.
         except Exception as error:
-            self._fault = f"cannot configure: {error}"
+            self._fault = one_line(f"cannot configure: {error}")
             self.get_logger().error(
                 f"{self._fault}. Set the parameter, then: "
                 f"ros2 lifecycle set {self.get_fully_qualified_name()} configure"
@@ -169,7 +170,7 @@ class SegmentationNode(LifecycleNode):
             self._start_serving()
         # Such as a QoS override that is no such policy; rclpy would not tell.
         except Exception as error:
-            self._fault = f"cannot activate: {error}"
+            self._fault = one_line(f"cannot activate: {error}")
             self.get_logger().error(self._fault)
             self._stop_serving()
             return TransitionCallbackReturn.FAILURE

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+import traceback
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logging_severity_from_string, set_logger_level
 from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
+from gsvnet_ros.messages.peer_text import one_line
 from gsvnet_ros.node.parameters import SPECS
 from gsvnet_ros.node.segmentation_node import SegmentationNode
 from gsvnet_ros.startup.ending import end_in_order_on_signal
@@ -18,6 +21,11 @@ from gsvnet_ros.startup.interruption import until_shutdown
 from gsvnet_ros.startup.log_folder import ensure_log_folder
 from gsvnet_ros.startup.node_arguments import check_node_arguments
 from gsvnet_ros.startup.shared_memory import remove_own_segments
+
+_LOG_PERIOD_S = 5.0
+
+_PAUSE_S = 0.1
+"""After a failure: one that repeats at once must not keep a core busy."""
 
 
 def run_node() -> int:
@@ -53,7 +61,7 @@ def run_node() -> int:
     try:
         with until_shutdown():
             node.start()
-            executor.spin()
+            _spin(executor, node)
     finally:
         node.stop()
         executor.shutdown()
@@ -62,7 +70,23 @@ def run_node() -> int:
     return 0
 
 
+def _spin(executor: SingleThreadedExecutor, node: SegmentationNode) -> None:
+    """Run callbacks until ROS is shut down; one that fails costs its own answer, not the node."""
+    while rclpy.ok():
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            return
+        except Exception:
+            if rclpy.ok():
+                node.get_logger().error(
+                    f"a callback failed, and the node goes on: {traceback.format_exc()}",
+                    throttle_duration_sec=_LOG_PERIOD_S,
+                )
+                time.sleep(_PAUSE_S)
+
+
 def _cannot_start(error: Exception) -> int:
-    print(f"segmentation: cannot start: {error}", file=sys.stderr)
+    print(one_line(f"segmentation: cannot start: {error}"), file=sys.stderr)
     rclpy.try_shutdown()
     return 1

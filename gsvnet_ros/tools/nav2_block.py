@@ -16,8 +16,19 @@ import yaml
 
 from gsvnet_model.checkpoint import load_model
 from gsvnet_model.outputs.merge import merge_classes
+from gsvnet_ros.node.parameters import make_settings
 
 LAYER = "semantic_segmentation_layer"
+OF_THE_LAYER = (
+    "plugin",
+    "enabled",
+    "combination_method",
+    "observation_sources",
+    "publish_debug_topics",
+    "use_approximate_time_sync",
+)
+"""Parameters of the layer itself, between which each source has a block of its own name."""
+
 FREE_COST = 0
 LETHAL_COST = 254
 
@@ -37,9 +48,15 @@ def nav2_block(
         sources: name, topic prefix of the node's outputs and point cloud topic per camera.
 
     Raises:
-        ValueError: for a class that is not published or is given twice, or if no class is
-            left on one side.
+        ValueError: for a class that is not published or is given twice, if no class is left on
+            one side, or if a source has the name of one of the layer's own parameters.
     """
+    for source, _, _ in sources:
+        if source in OF_THE_LAYER:
+            raise ValueError(
+                f"expected a camera with another name than '{source}', a parameter of the layer; "
+                "rename it in the node's parameter cameras"
+            )
     given = [*traversable, *ignored]
     for name in given:
         if name not in names:
@@ -98,15 +115,16 @@ def _parser() -> argparse.ArgumentParser:
 def main(args: Sequence[str] | None = None) -> int:
     """Print the block; return the exit code."""
     given = _parser().parse_args(args)
-    cameras = given.cameras or ["camera"]
     try:
+        named = make_settings({"cameras": tuple(given.cameras)}).cameras
+        cameras = list(named) or ["camera"]
         if len(given.pointcloud) != len(cameras):
             raise ValueError(
                 f"expected one point cloud per camera, got {len(given.pointcloud)} for {cameras}"
             )
         model = load_model(given.weights, "cpu", "float32")
         names = merge_classes(model.info.classes, given.merge).table.names
-        prefixes = [f"{given.node}/{name}" if given.cameras else given.node for name in cameras]
+        prefixes = [f"{given.node}/{name}" if named else given.node for name in cameras]
         sources = list(zip(cameras, prefixes, given.pointcloud, strict=True))
         block = nav2_block(names, given.traversable, given.ignored, sources)
     except ValueError as error:
