@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Packaging of gsvnet_ros and gsvnet_model, for `colcon build` and for `pip install .`."""
+"""Packaging, for `colcon build` and for `pip install .`: one distribution, one extra per use."""
 
 from __future__ import annotations
 
@@ -21,6 +21,32 @@ EXECUTABLES = {
     "nav2_block": "gsvnet_ros.tools.nav2_block:main",
     "gsvnet": "gsvnet_lab.cli:main",
 }
+
+# The oldest versions that the tests were run with. What is imported by name is declared here, in
+# package.xml (the robot's part) and pinned in requirements*.txt; test/test_package.py compares.
+ROBOT = [
+    "numba>=0.60",
+    "numpy>=1.26",
+    "opencv-python-headless>=4.6",
+    "pyyaml",  # nav2_block; rclpy needs it as well
+    "safetensors>=0.4",
+    "torch>=2.5",
+]
+# Recordings: `gsvnet segment`, and the demo, the camera and the benchmark on ROS topics.
+OFFLINE = ["tqdm"]
+# Every verb of `gsvnet`: training, evaluation, benchmarks.
+LAB = [*OFFLINE, "matplotlib>=3.5", "pydantic>=2"]
+# Only for machines without a ROS 2 of their own.
+ROS = [
+    "ros-rclpy[fastrtps]",
+    "ros-sensor-msgs",
+    "ros-std-msgs",
+    "ros-std-srvs",
+    "ros-diagnostic-msgs",
+    "ros-lifecycle-msgs",
+    "ros-rcl-interfaces",
+    "ros-ament-index-python",
+]
 
 
 class InstallData(install_data):
@@ -61,30 +87,8 @@ setup(
         (f"share/{PACKAGE}/launch", sorted(glob("launch/*.launch.py"))),
         (f"share/{PACKAGE}/config", sorted(glob("config/*.*"))),
     ],
-    # The oldest that the library's tests were run with.
-    install_requires=[
-        "matplotlib>=3.5",
-        "numba>=0.60",
-        "numpy>=1.26",
-        "opencv-python-headless>=4.6",
-        "pyyaml",
-        "safetensors>=0.4",
-        "torch>=2.5",
-        "tqdm",
-    ],
-    # Only for machines without a ROS 2 of their own.
-    extras_require={
-        "ros": [
-            "ros-rclpy[fastrtps]",
-            "ros-sensor-msgs",
-            "ros-std-msgs",
-            "ros-std-srvs",
-            "ros-diagnostic-msgs",
-            "ros-lifecycle-msgs",
-            "ros-rcl-interfaces",
-            "ros-ament-index-python",
-        ]
-    },
+    install_requires=ROBOT,
+    extras_require={"offline": OFFLINE, "lab": LAB, "ros": ROS},
     entry_points={"console_scripts": [f"{name} = {main}" for name, main in EXECUTABLES.items()]},
     cmdclass={"install_data": InstallData},
     zip_safe=False,

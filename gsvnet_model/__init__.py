@@ -12,12 +12,12 @@
 import os
 from typing import TYPE_CHECKING
 
-# Read by the OpenMP runtime when torch is first imported. Threads that sleep while they wait for
-# one another take as long to wake up as a small layer to compute; threads that spin for long stop
-# the whole frame as soon as another process wants a core. So they spin for a few milliseconds at
-# most (GNU's counts turns, which take longer on one processor than on another), not at all where
-# there are more of them than cores, and there are no more of them than cores that are free (see
-# `free_cores`).
+# The OpenMP runtime reads these variables when torch is first imported. Worker threads spin between
+# layers, because a thread that sleeps takes as long to wake up as a small layer takes to compute.
+# That is fast only on idle cores: a thread that spins on a core that another process wants stops
+# the whole frame. So the library starts no more threads than there are idle cores (see
+# `free_cores`), and threads spin for a few milliseconds at most. GNU's runtime counts turns instead
+# of time, and does not spin at all where there are more threads than cores.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "100000")

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -16,13 +17,16 @@ from torch.nn import functional as F
 from gsvnet_model.hardware.allocator import tune_malloc
 from gsvnet_model.hardware.device import numbered
 from gsvnet_model.hardware.free_cores import on_free_cores
-from gsvnet_model.images.preprocessing import GridImage, grid_image, image_tensor
+from gsvnet_model.images.grid import GridImage, grid_image
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model_info import ModelInfo
-from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm
+from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm_if_equal
+from gsvnet_model.networks.keyframe import checked_logits
 from gsvnet_model.networks.propagation import PropagationNetwork, PropagationOutput
 from gsvnet_model.networks.propagation.inference import PropagationInference
-from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
-from gsvnet_model.stream.exact_batches import ExactBatches, Propagate
+
+Propagate: TypeAlias = Callable[[Tensor, Tensor, Tensor], PropagationOutput]
+"""From (N, K, h, w) logits, (N, 3, h, w) current and (N, 3, h, w) previous image."""
 
 
 class SegmentationModel:
@@ -40,6 +44,7 @@ class SegmentationModel:
         device: where both run; the networks are copied there, batch normalisation folded.
         precision: dtype of the convolutions. The propagated state, its warp and its mixing are
             always float32, because the state is fed back from frame to frame.
+        propagate: what propagates on the device in place of the propagation network, if given.
 
     Attributes:
         plain_segment: computes what `segment` does, kernel by kernel also on a GPU: for
@@ -57,6 +62,7 @@ class SegmentationModel:
         info: ModelInfo,
         device: torch.device | None = None,
         precision: torch.dtype = torch.float32,
+        propagate: Propagate | None = None,
     ) -> None:
         if propagation.config.num_classes != info.classes.num_classes:
             raise ValueError(
@@ -68,7 +74,7 @@ class SegmentationModel:
         self.precision = precision
         if self.device.type == "cpu":
             tune_malloc()
-        self.keyframe = fuse_batch_norm(keyframe).to(self.device, precision)
+        self.keyframe = fuse_batch_norm_if_equal(keyframe).to(self.device, precision)
         self.keyframe.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.propagation = copy.deepcopy(propagation).to(self.device)
         self.propagation.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -76,14 +82,17 @@ class SegmentationModel:
         self.plain_segment: Callable[[Tensor], Tensor] = functools.partial(
             _segmented, self.keyframe, info, info.bias_tensor(self.device), precision
         )
-        self.plain_propagate: Propagate = PropagationInference(self.propagation, precision)
+        self.plain_propagate: Propagate = propagate or PropagationInference(
+            self.propagation, precision
+        )
         self._segment: Callable[[Tensor], Tensor] = self.plain_segment
         self._propagate: Propagate = self.plain_propagate
         if self.device.type == "cuda":
+            from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
+
             self._segment = ReplayedFunction(self.plain_segment, CudaGraphs(self.device))
             # Before keyframes that are labelled beside the stream.
             self._propagate = ReplayedFunction(self.plain_propagate, CudaGraphs(self.device, -1))
-        self._batches = ExactBatches(self._propagate)
 
     @on_free_cores
     @torch.inference_mode()
@@ -103,7 +112,7 @@ class SegmentationModel:
         """Return an (H, W, 3) uint8 RGB image on the grid, as flow and intra network take it.
 
         Raises:
-            ValueError: if it is too small for a grid of 2 x 2 cells.
+            ValueError: if the image has no pixel.
         """
         stride = self.info.grid_stride_of(image.shape[0], image.shape[1])
         pixels = grid_image(image, stride, self.info.grid_filter)
@@ -135,30 +144,10 @@ class SegmentationModel:
         """
         return self._propagate(logits, current, previous)
 
-    @on_free_cores
-    @torch.inference_mode()
-    def propagate_streams(
-        self,
-        states: Sequence[Tensor],
-        current: Sequence[Tensor],
-        previous: Sequence[Tensor],
-    ) -> list[PropagationOutput]:
-        """Propagate several streams of one size, each exactly as `propagate` would.
-
-        Args:
-            states: one (1, K, h, w) state per stream.
-            current: one (1, 3, h, w) normalised grid image each.
-            previous: the same of the frames before.
-
-        Returns:
-            One output per stream.
-        """
-        return self._batches(states, current, previous)
-
 
 # No method: the model would hold what holds the model, and its memory would outlive it.
 def _segmented(
     keyframe: nn.Module, info: ModelInfo, bias: Tensor, precision: torch.dtype, image: Tensor
 ) -> Tensor:
-    logits: Tensor = keyframe(info.keyframe_input(image, precision))
-    return logits.float() + bias
+    output = keyframe(info.keyframe_input(image, precision))
+    return checked_logits(output, len(image), info.classes.num_classes).float() + bias

@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from gsvnet_model.images.preprocessing import (
-    GridFilter,
-    Normalisation,
-    check_grid,
-    grid_size,
-    input_size,
-    keyframe_image,
-)
+from gsvnet_model.images.grid import GridFilter, check_grid, grid_size
+from gsvnet_model.images.network_input import Normalisation, input_size, keyframe_image
 from gsvnet_model.outputs.classes import ClassTable
 from gsvnet_model.scheduling.quality import QualityModel
+
+UNTRAINED_PROPAGATION = (
+    "the propagation network of these weights was never trained, so the labels between keyframes "
+    "are wrong; train it with 'gsvnet train propagation', take that of other weights with 'gsvnet "
+    "combine', or use keyframe interval 1"
+)
+"""What to tell the user of weights whose `ModelInfo.propagation_trained` is false."""
 
 INPUT_SCALES = (0.1, 2.0)
 """Smallest and largest number of keyframe input pixels per image pixel and direction."""
@@ -50,6 +51,8 @@ class ModelInfo:
             of estimated disagreement. `gsvnet fit-quality` fits it with the estimate.
         quality: estimate of how far propagated labels are from a keyframe's; the default sees no
             loss and no cut. `gsvnet fit-quality` fits it.
+        propagation_trained: whether the propagation network has learned anything;
+            `gsvnet train keyframe` writes weights in which it has not.
         metrics: figures measured with these weights, by name.
         command: the command that trained them.
     """
@@ -66,6 +69,7 @@ class ModelInfo:
     temperatures: tuple[float, ...] = (1.0,)
     temperature_slope: float = 0.0
     quality: QualityModel = field(default_factory=QualityModel)
+    propagation_trained: bool = True
     metrics: Mapping[str, float] = field(default_factory=dict)
     command: str = ""
 

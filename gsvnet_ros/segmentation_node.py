@@ -3,47 +3,33 @@
 
 from __future__ import annotations
 
-import signal
+import gc
+import os
 import sys
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-
-from gsvnet_ros.node.parameters import SPECS
-from gsvnet_ros.node.segmentation_node import SegmentationNode
-from gsvnet_ros.startup.interruption import until_shutdown
-from gsvnet_ros.startup.node_arguments import check_node_arguments
+from gsvnet_ros.startup.ending import end_at_once_on_signal
 
 
-def main() -> int:
-    """Run the node until SIGINT or SIGTERM; return the exit code."""
-    parameters = [(spec.name, spec.default, spec.description) for spec in SPECS]
-    check_node_arguments(
-        "segmentation_node", "Labels and confidences for the images of cameras.", parameters
-    )
-    # rclpy's own handlers end the spin; Python's would raise wherever it happens to be.
-    signal.signal(signal.SIGINT, lambda *_: None)
+def main() -> None:
+    """Run the node until SIGINT, SIGTERM or SIGHUP, then end the process.
+
+    The exit code is 0, or 1 where the node cannot start. A signal that comes while the libraries
+    are imported ends the process by itself.
+    """
+    end_at_once_on_signal()
     try:
-        rclpy.init()
-        node = SegmentationNode()
-    # Whatever is wrong at start is told in one line; there is nothing to clean up yet.
+        # Here, because torch takes seconds: until now nothing is settled about signals.
+        from gsvnet_ros.startup.run_node import run_node
     except Exception as error:
-        print(f"segmentation: cannot start: {error}", file=sys.stderr)
-        rclpy.try_shutdown()
-        return 1
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        with until_shutdown():
-            node.start()
-            executor.spin()
-    finally:
-        node.stop()
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+        sys.exit(f"segmentation: cannot start: {error}")
+    exit_code = run_node()
+    # The node refers to itself in circles. Only with it goes what it holds of the middleware.
+    gc.collect()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python's own end would wait for a thread that still loads weights.
+    os._exit(exit_code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
@@ -22,7 +22,7 @@ from launch_ros.parameter_descriptions import Parameter
 CONFIG = Path(__file__).parent.parent / "config"
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 SHARED_MEMORY = Path("/dev/shm")
-NEEDED_MIB = 3 * 67
+NEEDED_MIB = 3 * 68
 BOOLEANS = ["", "true", "false"]
 RVIZ_TOPICS = ("overlay", "color", "confidence")
 
@@ -42,6 +42,12 @@ ARGUMENTS = [
         description="raw subscribes to <image>, compressed to <image>/compressed.",
     ),
     DeclareLaunchArgument(
+        "compressed_image",
+        default_value="",
+        description="Topic of compressed images whose name does not end in /compressed. Given: "
+        "image_transport is compressed.",
+    ),
+    DeclareLaunchArgument(
         "params_file",
         default_value=str(CONFIG / "segmentation.yaml"),
         description="YAML file with parameters of the node.",
@@ -55,6 +61,13 @@ ARGUMENTS = [
         "device",
         default_value="",
         description="cpu, cuda, cuda:<index> or auto (parameter model.device).",
+    ),
+    DeclareLaunchArgument(
+        "autostart",
+        default_value="",
+        choices=BOOLEANS,
+        description="Configure and activate at start; give false for a lifecycle manager. Not "
+        "given: as the parameter file says, or true.",
     ),
     DeclareLaunchArgument(
         "namespace", default_value="", description="Namespace of the node and its topics."
@@ -89,9 +102,15 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     given = {name: value for name, value in context.launch_configurations.items() if value != ""}
     if not Path(given["params_file"]).is_file():
         raise ValueError(f"params_file: expected a file, found none at {given['params_file']}")
-    image = given.get("image", "image")
     namespace = given.get("namespace", "").rstrip("/")
-    camera_info = given.get("camera_info", str(PurePosixPath(image).with_name("camera_info")))
+    topics = {
+        "image": "image",
+        "image/compressed": "compressed_image",
+        "camera_info": "camera_info",
+    }
+    remappings = [(topic, given[name]) for topic, name in topics.items() if name in given]
+    if "compressed_image" in given:
+        given.setdefault("image_transport", "compressed")
     parameters: dict[str, str | bool] = {
         parameter: given[argument]
         for argument, parameter in (
@@ -101,6 +120,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         )
         if argument in given
     }
+    if "autostart" in given:
+        parameters["autostart"] = given["autostart"] == "true"
     clock = {"use_sim_time": given["use_sim_time"] == "true"} if "use_sim_time" in given else {}
     shows_rviz = given["rviz"] == "true"
     actions: list[LaunchDescriptionEntity] = [
@@ -119,7 +140,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                 given["params_file"],
                 {**parameters, **clock},
             ],
-            remappings=[("image", image), ("camera_info", camera_info)],
+            remappings=remappings,
             ros_arguments=["--log-level", given["log_level"]],
             output="both",
         ),

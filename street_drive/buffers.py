@@ -12,7 +12,7 @@ SKY, FAR_BUILDING, FAR_TREE, ROAD, PAVEMENT, GRASS = range(6)
 """Surfaces that are not pieces."""
 
 BASE_LABELS = (0, 1, 5, 3, 4, 5)
-"""Their class ids; grass counts as vegetation, as in CamVid."""
+"""Class ids of these surfaces; grass counts as vegetation, as in CamVid."""
 
 
 @dataclass(frozen=True)

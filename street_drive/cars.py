@@ -211,7 +211,7 @@ def make_car(rng: np.random.Generator, light: tuple[float, float, float]) -> tup
     """Draws a vehicle.
 
     Args:
-        rng: source of its looks.
+        rng: source of the vehicle's looks.
         light: RGB factor of the light on upright things.
 
     Returns:

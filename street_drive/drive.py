@@ -101,9 +101,9 @@ class StreetDrive:
         seed: chooses the street, its weather, its light and its traffic.
         height, width: size of the pictures in pixels, at least 64 each.
         rate_hz: frames per second.
-        travel: how far the camera has come at a time in seconds, see steady and stop_and_go;
-            None for steady travel.
-        bend_rad: how far the straights of the street may turn off its mean direction.
+        travel: distance in metres that the camera has come at a time in seconds, see
+            steady and stop_and_go; None for steady travel.
+        bend_rad: largest angle between a straight of the street and its mean direction, radians.
 
     Raises:
         ValueError: if a value is out of its range.
@@ -258,7 +258,7 @@ class StreetDrive:
 
 
 def _keep(store: OrderedDict[int, _T], key: int, value: _T, limit: int) -> None:
-    """Puts a value into a store and drops the oldest ones beyond limit."""
+    """Puts a value into a store and drops the oldest values beyond a limit."""
     store[key] = value
     while len(store) > limit:
         store.popitem(last=False)

@@ -41,7 +41,7 @@ class Building:
     Attributes:
         length_m, height_m: size of the front up to the eaves.
         roof_m: height of the ridge above the eaves, 0 for a flat roof.
-        depth_m: from the front to the back.
+        depth_m: distance from the front to the back.
         front, gable, roof: pictures; the gable's includes the triangle below the roof.
         chimney: picture of the chimneys along the ridge, or None.
     """
@@ -251,7 +251,7 @@ def make_building(rng: np.random.Generator, kind: str) -> Building:
     """Draws a building.
 
     Args:
-        rng: source of its looks.
+        rng: source of the building's looks.
         kind: "shop", "terrace", "house" or "block".
     """
     modern = kind == "block"

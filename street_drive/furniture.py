@@ -171,9 +171,9 @@ def fence(rng: np.random.Generator, kind: str, height_m: float) -> NDArray[np.ui
     """Returns 8 m of fence, premultiplied (h, w, 4) uint8.
 
     Args:
-        rng: source of its looks.
+        rng: source of the fence's looks.
         kind: "bars", "mesh", "boards" or "wall".
-        height_m: its height.
+        height_m: height of the fence.
     """
     if kind == "wall":
         rows, columns = round(height_m * 60), round(FENCE_LENGTH_M * 60)

@@ -13,7 +13,7 @@ from street_drive.path import rng_of
 
 @dataclass(frozen=True)
 class Look:
-    """What makes one drive look unlike another.
+    """Weather, light and camera of one drive.
 
     Attributes:
         sunny: the sun casts shadows.
@@ -30,7 +30,7 @@ class Look:
         camera_height_m: height of the camera above the road.
         traffic_side: -1 where one drives on the left, 1 on the right.
         gamma: exponent of the camera's tone curve.
-        contrast: how far the tone curve bends into an S, 0 to 1.
+        contrast: bend of the tone curve into an S, 0 to 1.
         saturation: factor of the colours' distance from grey.
         crowd: factor of the number of people.
         traffic: factor of the number of cars.

@@ -46,7 +46,7 @@ class Place:
 
         Args:
             table: (2, n, columns) float32, at most 4 columns.
-            shift_m: added to s.
+            shift_m: distance in metres that is added to s.
 
         Returns:
             (h, W, columns) float32.
@@ -74,8 +74,8 @@ class Marks:
 
     Attributes:
         dash_m, every_m: length and distance of the dashes of the middle line.
-        double: the middle line is double and solid instead.
-        edge_line: a white line runs along the kerb.
+        double: whether the middle line is double and solid.
+        edge_line: whether a white line runs along the kerb.
     """
 
     dash_m: float

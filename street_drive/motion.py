@@ -28,10 +28,11 @@ def backward_flow(
     this picture, pixel centres at whole numbers; both cameras are given in the same axes.
 
     Args:
-        inverse_depth: (H, W) of the current picture, 0 at infinity.
-        body: (H, W) which rigid body a pixel shows.
+        inverse_depth: (H, W) float32 inverse depth of the current picture, 1 / metres; 0 at
+            infinity.
+        body: (H, W) number of the rigid body that a pixel shows.
         poses: (n, 3) x, y, yaw of the bodies now; the first stands still.
-        previous_poses: the same one frame before.
+        previous_poses: (n, 3) x, y, yaw of the bodies one frame before.
         current: the camera now.
         previous: the camera one frame before.
 
@@ -80,7 +81,7 @@ def same_surface(
     Args:
         flow: (H, W, 2) backward flow.
         uid: (H, W) numbers of the surfaces that this picture shows.
-        previous_uid: (H, W) those that the previous picture shows.
+        previous_uid: (H, W) numbers of the surfaces that the previous picture shows.
 
     Returns:
         (H, W) bool; False outside the previous picture.

@@ -26,7 +26,7 @@ class _View:
     """The pieces that are in sight, far ones first.
 
     Attributes:
-        index: (n,) which pieces.
+        index: (n,) numbers of the pieces.
         to_image: (n, 3, 3) from (share of across, share of along, 1) to homogeneous pixels.
         to_box: (n, 3, 3) from pixels of the halved picture to pixels of the box.
         plane: (n, 3) inverse depth at pixel (u, v) is plane @ (u, v, 1).

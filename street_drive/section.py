@@ -29,12 +29,12 @@ class SideSection:
 
     Attributes:
         kind: "shops", "terrace", "houses", "park" or "blocks".
-        lane_m: from the street's line to the edge of the traffic lane.
-        kerb_m: from the line to the kerb, farther where cars may park.
+        lane_m: distance from the street's line to the edge of the traffic lane.
+        kerb_m: distance from the line to the kerb, larger where cars may park.
         verge_m: width of the grass between kerb and pavement.
         pavement_m: width of the pavement.
-        setback_m: from the pavement to the fronts.
-        garden: what bounds the front gardens: "bars", "mesh", "boards", "wall", "hedge" or "".
+        setback_m: distance from the pavement to the fronts of the buildings.
+        garden: boundary of the front gardens: "bars", "mesh", "boards", "wall", "hedge" or "".
         railing: a guard rail stands at the kerb.
         yellow: yellow lines run along the kerb.
         junction: a side road leaves at the start of the block.
@@ -112,7 +112,7 @@ def section_table(
 
     Args:
         seed: the drive's seed.
-        number: the chunk.
+        number: number of the chunk.
         heights: for both sides, (CHUNK_NODES,) float32 heights of the fronts in metres.
 
     Returns:

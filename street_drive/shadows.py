@@ -8,7 +8,7 @@ import numpy as np
 from street_drive.surface import Piece, Texture
 
 _LONGEST = 2.0
-"""Longest shadow, in heights of what throws it."""
+"""Longest shadow, in heights of the thing that throws it."""
 
 
 def shadow_piece(
@@ -21,7 +21,7 @@ def shadow_piece(
     """Lays the shadow of an upright picture on the ground, as if the picture faced the sun.
 
     Args:
-        foot: the middle of its lower edge.
+        foot: middle of the lower edge of the picture.
         size: width and height in metres.
         texture: the picture.
         sun_azimuth: direction of the sun in radians, in the axes of foot.

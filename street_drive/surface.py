@@ -78,7 +78,7 @@ class Pieces:
         origin, across, along: (n, 3) float64 metres.
         gain: (n, 3) float64.
         label: (n,) int64 class ids.
-        uid: (n,) int64, the same surface has the same one in every frame.
+        uid: (n,) int64 numbers of the surfaces, the same in every frame.
         two_sided, decal: (n,) bool.
         pose, previous_pose: (n, 3) float64 (x, y, yaw) of the rigid body the piece belongs
             to, now and one frame earlier; equal for whatever stands still.
@@ -140,9 +140,9 @@ def place(body: Pieces, first_uid: int, pose: Pose, previous_pose: Pose) -> Piec
 
     Args:
         body: the pieces, numbered from 0.
-        first_uid: number of its first surface.
-        pose: where it is now.
-        previous_pose: where it was one frame earlier.
+        first_uid: number of the body's first surface.
+        pose: pose of the body now.
+        previous_pose: pose of the body one frame earlier.
     """
     x, y, yaw = pose
     c, s = np.cos(yaw), np.sin(yaw)

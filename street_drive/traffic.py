@@ -48,7 +48,7 @@ class Traffic:
         seed: the drive's seed.
         assets: the drive's pictures.
         look: the drive's light and sides.
-        travel: how far the camera has come at a time.
+        travel: distance in metres that the camera has come at a time in seconds.
     """
 
     def __init__(self, seed: int, assets: Assets, look: Look, travel: Travel) -> None:

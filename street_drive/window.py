@@ -73,9 +73,9 @@ def make_window(number: int, chunks: list[Chunk], standing: Pieces) -> Window:
     """Joins chunks number - CHUNKS_BEHIND to number + CHUNKS_AHEAD.
 
     Args:
-        number: the chunk of the camera.
+        number: number of the chunk that the camera is in.
         chunks: the chunks in order.
-        standing: their pieces, already in the window's axes.
+        standing: pieces of the chunks, already in the window's axes.
     """
     starts = chunk_starts(chunks)
     positions = [c.positions[:-1] + start for c, start in zip(chunks, starts, strict=True)]

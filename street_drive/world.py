@@ -51,7 +51,7 @@ class ChunkBuilder:
 
     Args:
         seed: the drive's seed.
-        number: the chunk.
+        number: number of the chunk.
         bend_rad: see path.heading.
         assets: the drive's pictures.
         look: the drive's light.

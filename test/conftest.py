@@ -7,7 +7,7 @@ import importlib.util
 import os
 import random
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from gsvnet_model.checkpoint import save_model
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
@@ -43,6 +43,15 @@ def weights_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     info = ModelInfo("swiftnet_r18", CAMVID, Normalisation.swiftnet())
     save_model(path, keyframe, propagation, info, torch.float16)
     return path
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch computes in one thread, so that sums are added up in one order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def _write_street(folder: Path, frames: Iterable[int]) -> None:

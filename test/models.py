@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 
 

@@ -39,20 +39,20 @@ def test_rows_are_trained_once_and_say_what_they_cost(
 
     first = rows()
     assert [row.name for row in first] == [
-        "as published",
+        "as released",
         "warp only",
         "repeat only",
         "5x5, 17 kernels",
     ]
-    published, warped, repeated, larger = first
+    released, warped, repeated, larger = first
     # method.md 2.6: 391,871 with 11 classes, of which the flow network 186,402.
-    assert (published.parameters, warped.parameters) == (391_871, 186_402)
-    assert larger.parameters > published.parameters
-    assert published.multiply_adds > warped.multiply_adds > repeated.multiply_adds == 0
+    assert (released.parameters, warped.parameters) == (391_871, 186_402)
+    assert larger.parameters > released.parameters
+    assert released.multiply_adds > warped.multiply_adds > repeated.multiply_adds == 0
     for row in first:
-        assert row.average_miou[0] == row.minimum_miou[0] == published.average_miou[0]
+        assert row.average_miou[0] == row.minimum_miou[0] == released.average_miou[0]
         assert row.average_miou[0] < 100
-    assert repeated.minimum_miou[1:] != published.minimum_miou[1:]
+    assert repeated.minimum_miou[1:] != released.minimum_miou[1:]
     monkeypatch.setattr(ablation, "train_propagation", None)  # must not be called again
     assert rows() == first
     other = dataclasses.replace(TINY, seed=TINY.seed + 1)

@@ -1,8 +1,9 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Keyframes beside the stream: it never waits, and ends up where a keyframe would have led it."""
+"""Background keyframes: the stream never waits, and ends up where a keyframe would have led it."""
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -15,13 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, VideoSegmenter
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.scheduling import FixedPolicy, QualityModel
+from gsvnet_model.scheduling.fixed import FixedPolicy
+from gsvnet_model.scheduling.quality import QualityModel
 from gsvnet_model.stream import background_keyframe as background
 from gsvnet_model.stream.background_keyframe import KeyframeWorker
-from gsvnet_model.stream.segmenter import MAX_FRAMES_BEHIND, PreparedFrame, step_together
-from gsvnet_model.stream.state import keyframe_state, propagate_states, publish
+from gsvnet_model.stream.segmenter import MAX_FRAMES_BEHIND, Segmentation, StepOptions
+from gsvnet_model.stream.state import decode_labels, keyframe_state, propagate_states
 
 PATIENCE_S = 30.0
 
@@ -64,13 +66,13 @@ def worker(model: SegmentationModel) -> Iterator[KeyframeWorker]:
     worker.close()
 
 
-def when_landed(segmenter: VideoSegmenter, image: NDArray[np.uint8]) -> PreparedFrame:
-    """Return the next frame, prepared when the keyframe beside the stream has caught up."""
+def step_when_caught_up(segmenter: VideoSegmenter, image: NDArray[np.uint8]) -> Segmentation:
+    """Label the next frame once the background keyframe has caught up."""
     deadline = time.monotonic() + PATIENCE_S
-    while (prepared := segmenter.prepare(image)).landed is None:
-        assert time.monotonic() < deadline, "no keyframe landed"
+    while not segmenter.has_caught_up:
+        assert time.monotonic() < deadline, "no keyframe caught up"
         time.sleep(0.001)
-    return prepared
+    return segmenter.step(image)
 
 
 def test_stream_goes_on_and_the_keyframe_lands_where_waiting_would_have_led(
@@ -81,7 +83,7 @@ def test_stream_goes_on_and_the_keyframe_lands_where_waiting_would_have_led(
     images = moving_images(8)
     waiting = VideoSegmenter(model, 100)
     expected = [waiting.step(image) for image in images[3:]]
-    segmenter = VideoSegmenter(model, 3, background=worker, carry_over=0)
+    segmenter = VideoSegmenter(model, 3, background=worker, temporal_blending=0)
     steps = [segmenter.step(image) for image in images[:3]]
     GATE.clear()
     steps += [segmenter.step(image) for image in images[3:6]]
@@ -90,16 +92,14 @@ def test_stream_goes_on_and_the_keyframe_lands_where_waiting_would_have_led(
     assert [step.reason for step in steps] == ["first", "", "", "interval", "", ""]
     assert [step.background for step in steps] == ["", "", "", *["running"] * 3]
     GATE.set()
-    prepared = when_landed(segmenter, images[6])
-    GATE.clear()
-    ((_, landed),) = step_together([prepared])
-    assert (landed.keyframe_age, landed.is_keyframe, landed.background) == (3, False, "landed")
-    assert landed.stage_ms["background"] > 3 * 50
-    np.testing.assert_array_equal(landed.labels, expected[3].labels)
-    np.testing.assert_array_equal(landed.confidence, expected[3].confidence)
-    assert landed.disagreement == expected[3].disagreement
+    merged = step_when_caught_up(segmenter, images[6])
+    assert (merged.keyframe_age, merged.is_keyframe, merged.background) == (3, False, "merged")
+    assert merged.stage_ms["background"] > 3 * 50
+    np.testing.assert_array_equal(merged.labels, expected[3].labels)
+    np.testing.assert_array_equal(merged.confidence, expected[3].confidence)
+    assert merged.disagreement == expected[3].disagreement
     # Its third frame was due for the next keyframe, which began in its turn.
-    assert landed.reason == "interval"
+    assert merged.reason == "interval"
     np.testing.assert_array_equal(segmenter.step(images[7]).labels, expected[4].labels)
 
 
@@ -107,41 +107,41 @@ def test_standing_scene_shows_the_new_labels(
     model: SegmentationModel, worker: KeyframeWorker
 ) -> None:
     first, other = moving_images(2)
-    segmenter = VideoSegmenter(model, 2, background=worker, carry_over=0)
+    segmenter = VideoSegmenter(model, 2, background=worker, temporal_blending=0)
     segmenter.step(first)
     stale = segmenter.step(other)
     GATE.clear()
     segmenter.step(other)
     segmenter.step(other)
     GATE.set()
-    ((_, landed),) = step_together([when_landed(segmenter, other)])
+    merged = step_when_caught_up(segmenter, other)
     fresh = VideoSegmenter(model).step(other)
     assert (stale.labels != fresh.labels).any()
-    np.testing.assert_array_equal(landed.labels, fresh.labels)
+    np.testing.assert_array_equal(merged.labels, fresh.labels)
 
 
 def test_the_callers_image_may_change_at_once(
     model: SegmentationModel, worker: KeyframeWorker
 ) -> None:
     images = moving_images(4)
-    segmenter = VideoSegmenter(model, 1, background=worker, carry_over=0)
+    segmenter = VideoSegmenter(model, 1, background=worker, temporal_blending=0)
     segmenter.step(images[0])
     GATE.clear()
     buffer = images[1].copy()
     segmenter.step(buffer)
     buffer[:] = 0
     GATE.set()
-    ((_, landed),) = step_together([when_landed(segmenter, images[2])])
+    merged = step_when_caught_up(segmenter, images[2])
     waiting = VideoSegmenter(model, 100)
     waiting.step(images[1])
-    np.testing.assert_array_equal(landed.labels, waiting.step(images[2]).labels)
+    np.testing.assert_array_equal(merged.labels, waiting.step(images[2]).labels)
 
 
 def test_what_leaves_no_labels_to_go_on_from_is_a_keyframe_at_once(
     model: SegmentationModel, worker: KeyframeWorker
 ) -> None:
     images = moving_images(3)
-    segmenter = VideoSegmenter(model, 1, background=worker, carry_over=0)
+    segmenter = VideoSegmenter(model, 1, background=worker, temporal_blending=0)
     segmenter.step(images[0])
     segmenter.step(images[1])
     small = segmenter.step(np.ascontiguousarray(images[2][::2, ::2]))
@@ -165,7 +165,7 @@ def test_cut_is_a_keyframe_at_once_and_ends_what_was_running() -> None:
     )
     worker = KeyframeWorker(model)
     images = moving_images(5)
-    segmenter = VideoSegmenter(model, 1, background=worker, carry_over=0)
+    segmenter = VideoSegmenter(model, 1, background=worker, temporal_blending=0)
     segmenter.step(images[0])
     GATE.clear()
     running = segmenter.step(images[1])
@@ -174,14 +174,14 @@ def test_cut_is_a_keyframe_at_once_and_ends_what_was_running() -> None:
     cut = segmenter.step(255 - images[2])
     assert (cut.is_keyframe, cut.reason, cut.background) == (True, "cut", "")
     worker.close()
-    assert segmenter.prepare(255 - images[3]).landed is None
+    assert not segmenter.has_caught_up
 
 
 def test_callers_keyframe_replaces_the_one_that_runs(
     model: SegmentationModel, worker: KeyframeWorker
 ) -> None:
     images = moving_images(5)
-    segmenter = VideoSegmenter(model, 2, background=worker, carry_over=0)
+    segmenter = VideoSegmenter(model, 2, background=worker, temporal_blending=0)
     for image in images[:2]:
         segmenter.step(image)
     GATE.clear()
@@ -189,25 +189,24 @@ def test_callers_keyframe_replaces_the_one_that_runs(
     forced = segmenter.step(images[3], force_keyframe="stagger")
     assert (forced.is_keyframe, forced.reason) == (False, "stagger")
     GATE.set()
-    ((_, landed),) = step_together([when_landed(segmenter, images[4])])
-    assert landed.keyframe_age == 1
+    merged = step_when_caught_up(segmenter, images[4])
+    assert merged.keyframe_age == 1
 
 
 def test_mode_changes_between_two_frames(model: SegmentationModel, worker: KeyframeWorker) -> None:
     images = moving_images(6)
-    segmenter = VideoSegmenter(model, 2, background=worker, carry_over=0)
+    segmenter = VideoSegmenter(model, 2, background=worker, temporal_blending=0)
     for image in images[:2]:
         segmenter.step(image)
     GATE.clear()
     assert segmenter.step(images[2]).background == "running"
-    segmenter.background = None
-    segmenter.policy = FixedPolicy(4)
+    segmenter.options = StepOptions(FixedPolicy(4), temporal_blending=0)
     dropped = segmenter.step(images[3])
     assert (dropped.is_keyframe, dropped.keyframe_age, dropped.background) == (False, 3, "")
     GATE.set()
     waited = segmenter.step(images[4])
     assert (waited.is_keyframe, waited.reason) == (True, "interval")
-    segmenter.background = worker
+    segmenter.options = dataclasses.replace(segmenter.options, background=worker)
     assert segmenter.step(images[5]).keyframe_age == 1
 
 
@@ -216,22 +215,21 @@ def test_keyframe_that_does_not_catch_up_is_given_up_for_one_that_is_waited_for(
     model: SegmentationModel, worker: KeyframeWorker, interval: int, most: int
 ) -> None:
     images = moving_images(interval + most + 4)
-    segmenter = VideoSegmenter(model, interval, background=worker, carry_over=0)
+    segmenter = VideoSegmenter(model, interval, background=worker, temporal_blending=0)
     for image in images[:interval]:
         segmenter.step(image)
     GATE.clear()
     steps = [segmenter.step(image) for image in images[interval : interval + most + 1]]
     assert [step.reason for step in steps] == ["interval", *[""] * most]
     assert [step.background for step in steps] == ["running"] * (most + 1)
-    late = segmenter.prepare(images[-3])
-    GATE.set()
-    ((_, step),) = step_together([late])
-    assert (step.is_keyframe, step.reason, step.background) == (True, "behind", "")
+    threading.Timer(0.2, GATE.set).start()  # that keyframe is waited for
+    step = segmenter.step(images[-3])
+    assert (step.is_keyframe, step.reason, step.background) == (True, "timed_out", "")
     np.testing.assert_array_equal(step.labels, VideoSegmenter(model).step(images[-3]).labels)
     # The one that was late comes to nothing, and the next one goes beside the stream again.
     after = segmenter.step(images[-2])
     assert (after.keyframe_age, after.background) == (1, "")
-    segmenter.policy = FixedPolicy(2)
+    segmenter.options = dataclasses.replace(segmenter.options, policy=FixedPolicy(2))
     assert segmenter.step(images[-1]).background == "running"
 
 
@@ -240,15 +238,14 @@ def test_failure_beside_the_stream_is_raised_in_it(
 ) -> None:
     image = moving_images(1)[0]
     black = np.zeros_like(image)
-    segmenter = VideoSegmenter(model, 1, background=worker, carry_over=0)
+    segmenter = VideoSegmenter(model, 1, background=worker, temporal_blending=0)
     segmenter.step(image)
     segmenter.step(black)
     deadline = time.monotonic() + PATIENCE_S
-    with pytest.raises(RuntimeError, match="beside the stream failed: nothing to see"):
+    with pytest.raises(RuntimeError, match="background keyframe failed: nothing to see"):
         while time.monotonic() < deadline:
-            segmenter.prepare(image)
+            segmenter.step(image)
             time.sleep(0.001)
-    segmenter.reset()
     assert segmenter.step(image).reason == "first"
 
 
@@ -256,29 +253,29 @@ def test_carries_over_what_was_propagated_in_the_stream(
     model: SegmentationModel, worker: KeyframeWorker
 ) -> None:
     images = moving_images(3)
-    segmenter = VideoSegmenter(model, 1, background=worker, carry_over=0.5)
+    segmenter = VideoSegmenter(model, 1, background=worker, temporal_blending=0.5)
     for image in images[:2]:
         segmenter.step(image)
-    ((_, landed),) = step_together([when_landed(segmenter, images[2])])
+    merged = step_when_caught_up(segmenter, images[2])
     on_grid = [model.grid_input(image) for image in images]
     _, first = keyframe_state(model, images[0], on_grid[0])
     (propagated,) = propagate_states(model, [first], [on_grid[1]])
     _, keyframe = keyframe_state(model, images[1], on_grid[1], propagated, 0.5)
     (expected,) = propagate_states(model, [keyframe], [on_grid[2]])
-    labels, _ = publish(model, expected.logits, keyframe.size, expected.quality)
-    np.testing.assert_array_equal(landed.labels, labels)
+    labels = decode_labels(model, expected.logits, keyframe.size, expected.quality).labels
+    np.testing.assert_array_equal(merged.labels, labels)
 
 
 def test_streams_share_a_worker_and_do_not_mix(
     model: SegmentationModel, worker: KeyframeWorker
 ) -> None:
     videos = [moving_images(4, seed=seed) for seed in (0, 1)]
-    segmenters = [VideoSegmenter(model, 1, background=worker, carry_over=0) for _ in videos]
+    segmenters = [VideoSegmenter(model, 1, background=worker, temporal_blending=0) for _ in videos]
     for index in range(2):
         for segmenter, video in zip(segmenters, videos, strict=True):
             segmenter.step(video[index])
     for segmenter, video in zip(segmenters, videos, strict=True):
-        ((_, landed),) = step_together([when_landed(segmenter, video[2])])
+        merged = step_when_caught_up(segmenter, video[2])
         waiting = VideoSegmenter(model, 100)
         waiting.step(video[1])
-        np.testing.assert_array_equal(landed.labels, waiting.step(video[2]).labels)
+        np.testing.assert_array_equal(merged.labels, waiting.step(video[2]).labels)

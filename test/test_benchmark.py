@@ -24,9 +24,12 @@ from gsvnet_lab.benchmark.report import WorkloadFigures, report
 from gsvnet_lab.benchmark.timing import FrameFigures, boundary_share
 from gsvnet_lab.benchmark.workload import Workload
 from gsvnet_lab.cli import benchmark, main
+from gsvnet_lab.data.on_grid import image_on_grid
+from gsvnet_lab.fitting.store import store_logit_adjustment
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.checkpoint import read_networks, save_model, store_logit_adjustment
-from gsvnet_model.images.preprocessing import GridFilter, grid_image, image_on_grid, image_tensor
+from gsvnet_model.checkpoint import read_networks, save_model
+from gsvnet_model.images.grid import GridFilter, grid_image
+from gsvnet_model.images.network_input import image_tensor
 
 
 def images(count: int, height: int = 96, width: int = 128) -> list[NDArray[np.uint8]]:
@@ -118,7 +121,7 @@ def test_images_come_to_the_grid_as_on_the_host(
 @pytest.mark.parametrize("interval", [1, 3])
 def test_a_stream_on_the_device_labels_as_the_stream_does(interval: int) -> None:
     model = random_model(temperatures=(1.0, 3.0, 1.5))
-    stream = VideoSegmenter(model, interval, carry_over=0)
+    stream = VideoSegmenter(model, interval, temporal_blending=0)
     resident = DeviceStream(model, interval)
     for image in images(6):
         step = stream.step(image)

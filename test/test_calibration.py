@@ -13,12 +13,13 @@ from models import moving_images, random_model
 from numpy.typing import NDArray
 
 from gsvnet_lab.fitting.calibration import fit_temperature_slope, fit_temperatures
+from gsvnet_lab.fitting.store import store_temperatures
 from gsvnet_model import load_model
-from gsvnet_model.checkpoint import read_networks, save_model, store_temperatures
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.checkpoint import read_networks, save_model
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.scheduling import QualityModel
-from gsvnet_model.stream.state import advanced, keyframe_state, propagate_states
+from gsvnet_model.scheduling.quality import QualityModel
+from gsvnet_model.stream.state import keyframe_state, propagate_states
 
 SIZE = (64, 96)
 Sequence = list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
@@ -72,7 +73,7 @@ def test_slope_of_the_data_is_found(true_slope: float) -> None:
             logits, state = keyframe_state(model, image, on_grid)
         else:
             (propagated,) = propagate_states(model, [state], [on_grid])
-            state = advanced(state, propagated, on_grid)
+            state = state.followed_by(propagated, on_grid)
             logits = state.logits
         temperature = 1.3 * np.exp(true_slope * state.quality.disagreement)
         video.append((image, drawn_labels(logits, float(temperature), int(rng.integers(99)))))

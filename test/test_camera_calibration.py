@@ -59,3 +59,46 @@ def test_a_calibration_without_size_is_one_of_the_image() -> None:
     info.width = info.height = 0
     scaled = scale_camera_info(info, HEADER, (960, 1280), (480, 640))
     assert (scaled.width, scaled.height, scaled.k[0]) == (640, 480, 500.0)
+
+
+def with_field(field: str, value: object) -> CameraInfo:
+    """Return a good calibration with one field changed; a dot leads into the region of interest."""
+    info = calibration(RegionOfInterest(width=640, height=480))
+    part, _, name = field.rpartition(".")
+    setattr(getattr(info, part) if part else info, name, value)
+    return info
+
+
+NAN, HUGE = float("nan"), 2**32 - 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("width", HUGE, "width of at most"),
+        ("height", HUGE, "height of at most"),
+        ("roi.width", HUGE, "width of at most"),
+        ("roi.y_offset", HUGE, "height of at most"),
+        ("binning_x", HUGE, "binning of at most the width, got 4294967295"),
+        ("binning_y", 481, "binning of at most the height, got 481"),
+        ("k", [NAN] * 9, "finite numbers in K"),
+        ("p", [float("inf")] * 12, "finite numbers in P"),
+        ("d", [NAN], "finite numbers in D"),
+        ("d", [0.0] * 1_000_000, "at most 64 numbers in D"),
+        ("distortion_model", "x\n" * 1_000_000, "distortion_model"),
+    ],
+)
+def test_a_calibration_that_makes_no_sense_is_refused_in_one_line(
+    field: str, value: object, why: str
+) -> None:
+    with pytest.raises(ValueError, match=why) as caught:
+        scale_camera_info(with_field(field, value), HEADER, (480, 640), (480, 640))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
+def test_an_uncalibrated_camera_stays_one() -> None:
+    """Its matrices are zeros, as sensor_msgs says, and often it states no size."""
+    scaled = scale_camera_info(CameraInfo(binning_x=2), HEADER, (480, 640), (240, 320))
+    assert not scaled.k.any()
+    assert scaled.header == HEADER

@@ -15,14 +15,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from gsvnet_lab.fitting.store import store_metrics
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, load_model, save_model
-from gsvnet_model.checkpoint import default_weights, read_networks, store_metrics
+from gsvnet_model.checkpoint import default_weights, read_networks
 from gsvnet_model.hardware import device
 from gsvnet_model.hardware.device import choose_device
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.keyframe import KEYFRAME_NETWORKS
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.scheduling import QualityModel
+from gsvnet_model.scheduling.quality import QualityModel
 
 
 @pytest.fixture
@@ -309,6 +310,6 @@ def test_older_torch_leaves_it_to_the_kernel_to_tell_of_the_processor(
     told = tmp_path / "cpuinfo"
     if flags:
         told.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t:\n")
-    monkeypatch.setattr(device, "_CPU_INFO", told)
+    monkeypatch.setattr(device, "CPU_INFO", told)
     found = device.choose_precision("auto", torch.device("cpu"))
     assert found == getattr(torch, precision)

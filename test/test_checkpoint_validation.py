@@ -19,17 +19,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from gsvnet_lab.fitting.store import store_metrics, store_quality, store_temperatures
 from gsvnet_model import CAMVID, ClassTable, ModelInfo, load_model, save_model
-from gsvnet_model.checkpoint import (
-    read_networks,
-    store_metrics,
-    store_quality,
-    store_temperatures,
-)
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.checkpoint import read_networks
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.keyframe import KEYFRAME_NETWORKS
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.scheduling import QualityModel
+from gsvnet_model.scheduling.quality import QualityModel
 
 Metadata = dict[str, Any]
 

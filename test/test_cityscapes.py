@@ -18,7 +18,7 @@ from gsvnet_lab.evaluation.cityscapes import evaluate_snippets
 from gsvnet_lab.evaluation.metrics import ConfusionMatrix, pooled
 from gsvnet_model import CITYSCAPES, ModelInfo, SegmentationModel, VideoSegmenter
 from gsvnet_model.checkpoint import save_model
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from street_drive import StreetDrive

@@ -14,15 +14,23 @@ from models import moving_images
 from gsvnet_lab.cli import main
 from gsvnet_model import CAMVID, ModelInfo, SegmentationModel, VideoSegmenter
 from gsvnet_model.checkpoint import load_model, read_networks, save_model
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
-from gsvnet_model.scheduling import QualityModel
+from gsvnet_model.scheduling.quality import QualityModel
 
-KEYFRAMES = ModelInfo("swiftnet_r18", CAMVID, Normalisation.swiftnet(), 0.8, command="one")
+KEYFRAMES = ModelInfo(
+    "swiftnet_r18",
+    CAMVID,
+    Normalisation.swiftnet(),
+    0.8,
+    propagation_trained=False,
+    command="one",
+)
 CARRIES = dataclasses.replace(
     KEYFRAMES,
     keyframe_network="ddrnet23_slim",
+    propagation_trained=True,
     input_scale=1.0,
     grid_filter="centred",
     quality=QualityModel(linear={"flow": 2.0}),
@@ -46,7 +54,7 @@ def test_takes_each_network_from_its_file(tmp_path: Path) -> None:
     output = tmp_path / "both.safetensors"
     assert main(["combine", str(keyframes), str(carries), str(output)]) == 0
     keyframe, propagation, info = read_networks(output)
-    assert info == dataclasses.replace(
+    assert info == dataclasses.replace(  # propagation_trained too
         CARRIES,
         keyframe_network="swiftnet_r18",
         input_scale=0.8,

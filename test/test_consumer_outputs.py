@@ -8,10 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gsvnet_model.outputs.classes import CAMVID
-from gsvnet_model.outputs.consumer import (
-    consumer_outputs,
-    output_size,
-)
+from gsvnet_model.outputs.consumer import MAX_OUTPUT_PX, consumer_outputs, output_size
 from gsvnet_model.outputs.merge import merge_classes
 
 ALL = merge_classes(CAMVID, [])
@@ -37,6 +34,18 @@ def test_nothing_to_do_copies_nothing() -> None:
 )
 def test_missing_side_keeps_the_shape(wanted: tuple[int, int], size: tuple[int, int]) -> None:
     assert output_size(360, 480, *wanted) == size
+
+
+@pytest.mark.parametrize(
+    ("image", "wanted"), [((400_000, 32), (0, 320)), ((32, 400_000), (320, 0))]
+)
+def test_a_side_that_follows_from_the_shape_is_bounded(
+    image: tuple[int, int], wanted: tuple[int, int]
+) -> None:
+    with pytest.raises(ValueError, match=f"at most {MAX_OUTPUT_PX} x .* from the shape"):
+        output_size(*image, *wanted)
+    assert output_size(*image, 0, 0) == image
+    assert max(output_size(*image, 640, 320)) == 640
 
 
 def test_odd_sizes_give_maps_of_one_size() -> None:

@@ -15,9 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from gsvnet_lab.data.camvid import open_split, read_image
+from gsvnet_lab.data.camvid import open_split
 from gsvnet_lab.data.cityscapes import open_cityscapes
-from gsvnet_lab.data.label_png import read_labels
+from gsvnet_offline.sources.image_file import read_image
+from gsvnet_offline.sources.label_png import read_labels
 
 Labels = NDArray[np.uint8]
 

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 import pytest
 
-from gsvnet_lab.data.camvid import read_image
-from gsvnet_lab.data.label_png import read_labels
 from gsvnet_lab.evaluation.metrics import ConfusionMatrix
 from gsvnet_model import VideoSegmenter, load_model
+from gsvnet_offline.sources.image_file import read_image
+from gsvnet_offline.sources.label_png import read_labels
 from gsvnet_ros.startup.shared_memory import remove_dead_segments
 from gsvnet_ros.tools.demo import main
 from street_drive import StreetDrive

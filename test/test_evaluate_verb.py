@@ -17,11 +17,13 @@ from gsvnet_lab.cli import main
 from gsvnet_lab.evaluation.distances import DistanceEvaluation, evaluate_distances
 from gsvnet_lab.evaluation.reliability import ReliabilityHistogram
 from gsvnet_lab.reporting.environment import sha256
+from gsvnet_lab.universal.checkpoint import UniversalInfo, save_universal
+from gsvnet_lab.universal.network import UniversalConfig, UniversalPropagation
 from gsvnet_model import VideoSegmenter
 from gsvnet_model.checkpoint import read_networks
-from gsvnet_model.scheduling import QualityModel
-from gsvnet_model.stream.carry_over import DEFAULT_CARRY_OVER
-from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL
+from gsvnet_model.images.network_input import Normalisation
+from gsvnet_model.scheduling.quality import QualityModel
+from gsvnet_model.stream.state import DEFAULT_TEMPORAL_BLENDING
 from street_drive import StreetDrive
 
 
@@ -56,10 +58,11 @@ def test_figures(outputs: tuple[Path, dict[str, Any]]) -> None:
         assert len(figures[name]) == 3, name
     assert figures["average_miou"][0] == pytest.approx(figures["minimum_miou"][0])
     assert all(0 <= error <= 1 for error in figures["expected_calibration_error"])
-    assert [(stream["interval"], stream["carry_over"]) for stream in figures["streams"]] == [
+    assert [(stream["interval"], stream["temporal_blending"]) for stream in figures["streams"]] == [
         (1, 0.0),
-        (DEFAULT_KEYFRAME_INTERVAL, 0.0),
-        (DEFAULT_KEYFRAME_INTERVAL, DEFAULT_CARRY_OVER),
+        (3, 0.0),
+        (2, DEFAULT_TEMPORAL_BLENDING),
+        (3, DEFAULT_TEMPORAL_BLENDING),
     ]
     assert figures["frames"] == 2  # of four, those that every distance reaches
     assert figures["parameters"] == {"keyframe": 11_796_039, "propagation": 391_871}
@@ -85,7 +88,7 @@ def test_card(outputs: tuple[Path, dict[str, Any]]) -> None:
         "Confidence by keyframe age",
         "IoU by class",
         "Cost",
-        "Whole streams",
+        "As a stream runs",
         "Use",
     ]
     assert figures["command"] in card
@@ -128,3 +131,17 @@ def test_exception() -> None:
 def test_one_data_set_at_a_time(clip_folder: Path) -> None:
     with pytest.raises(SystemExit):
         main(["evaluate", "--data", str(clip_folder), "--cityscapes", str(clip_folder)])
+
+
+def test_universal_propagation(clip_folder: Path, weights_path: Path, tmp_path: Path) -> None:
+    universal, figures = tmp_path / "universal.safetensors", tmp_path / "figures.json"
+    network = UniversalPropagation(UniversalConfig(4))
+    save_universal(universal, network, UniversalInfo(Normalisation.swiftnet()))
+    arguments = ["evaluate", "--data", clip_folder, "--weights", weights_path, "--max-interval", 2]
+    arguments += ["--propagation", universal]
+    assert main([str(item) for item in (*arguments, "--json", figures)]) == 0
+    written = json.loads(figures.read_text())
+    assert written["propagation"] == "universal.safetensors"
+    assert len(written["average_miou"]) == 2
+    # Figures of another network do not go into the weights file.
+    assert main([str(item) for item in (*arguments, "--store")]) == 2

@@ -18,6 +18,9 @@ from gsvnet_lab.benchmark.beside import busy_processes
 from gsvnet_model.hardware import free_cores
 from gsvnet_model.hardware.free_cores import CoreTimes, FreeCores, on_free_cores
 
+PATIENCE_S = 60.0
+"""What takes milliseconds on a quiet machine has this long."""
+
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of its cores")
 CPU = SimpleNamespace(device=torch.device("cpu"))
 
@@ -74,12 +77,11 @@ def test_what_a_container_is_not_told_is_not_taken_for_busy(
 ) -> None:
     stat = tmp_path / "stat"
     stat.write_text(f"cpu 10 0 10 180 0\ncpu0 {fields}\ncpu1 {fields}\n")
-    monkeypatch.setattr(free_cores, "_STAT", stat)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     told = fields.startswith("5")
-    assert (free_cores.read_core_times() is not None) == told
+    assert (free_cores.read_core_times(stat) is not None) == told
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores)
-    assert free_cores.read_core_times() is None
+    assert free_cores.read_core_times(stat) is None
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_free_cores_are_no_more_than_the_container_may_use(monkeypatch: pytest.M
 
 
 def test_model_runs_on_free_cores_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(free_cores, "_free_cores", lambda: SimpleNamespace(count=lambda: 2))
+    monkeypatch.setattr(free_cores, "cores_of_process", lambda: SimpleNamespace(count=lambda: 2))
     began = []
 
     @on_free_cores
@@ -141,16 +143,16 @@ def test_model_runs_on_free_cores_and_nothing_else_does(monkeypatch: pytest.Monk
 def test_threads_that_compute_at_the_same_time_share_the_cores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A nicer one, as that of background keyframes, gives way and is not counted by the others."""
-    monkeypatch.setattr(free_cores, "_free_cores", lambda: SimpleNamespace(count=lambda: 4))
+    """A lower-priority caller, such as a background keyframe, is not counted by the others."""
+    monkeypatch.setattr(free_cores, "cores_of_process", lambda: SimpleNamespace(count=lambda: 4))
     seen: dict[str, int] = {}
     inside, end = threading.Barrier(3), threading.Event()
 
     @on_free_cores
     def compute(model: SimpleNamespace, name: str) -> None:
         seen[name] = seen_threads(CPU)  # within, nothing is counted again
-        inside.wait(10)
-        end.wait(10)
+        inside.wait(PATIENCE_S)
+        end.wait(PATIENCE_S)
 
     def nicer() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
@@ -161,7 +163,7 @@ def test_threads_that_compute_at_the_same_time_share_the_cores(
         thread.start()
         while len(seen) < 1 + others.index(thread):
             time.sleep(0.001)
-    inside.wait(10)
+    inside.wait(PATIENCE_S)
     seen["second"] = seen_threads(CPU)
     end.set()
     for thread in others:
@@ -171,7 +173,7 @@ def test_threads_that_compute_at_the_same_time_share_the_cores(
 
 
 def test_free_cores_are_no_order_to_use_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(free_cores, "_free_cores", lambda: SimpleNamespace(count=lambda: 64))
+    monkeypatch.setattr(free_cores, "cores_of_process", lambda: SimpleNamespace(count=lambda: 64))
     assert seen_threads(CPU) == 4
 
 
@@ -182,7 +184,7 @@ def test_free_cores_are_no_order_to_use_them(monkeypatch: pytest.MonkeyPatch) ->
 def test_busy_cores_are_left_to_who_uses_them() -> None:
     cores = FreeCores()
     with busy_processes(len(os.sched_getaffinity(0))):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while (count := cores.count()) > 1 and time.monotonic() < deadline:
             time.sleep(0.1)
     assert count == 1
@@ -192,12 +194,11 @@ def test_busy_cores_are_left_to_who_uses_them() -> None:
 def test_a_core_is_free_while_it_is_idle_or_waits_for_a_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who is nice takes one all the same: to other autogroups of Linux it gives no way."""
+    """A niced process takes a core all the same: it gives no way to other autogroups."""
     core = min(os.sched_getaffinity(0))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {core})
     (tmp_path / "stat").write_text(f"cpu 9 9 9 9 9\ncpu{core} 10 20 7 30 5 3\ncpu9999 1 1 1 1 1\n")
-    monkeypatch.setattr(free_cores, "_STAT", tmp_path / "stat")
-    times = free_cores.read_core_times()
+    times = free_cores.read_core_times(tmp_path / "stat")
     assert times is not None and times.idle == pytest.approx(35 / os.sysconf("SC_CLK_TCK"))
 
 
@@ -208,5 +209,6 @@ def test_idle_cores_are_told() -> None:
     after = free_cores.read_core_times()
     assert before is not None and after is not None
     elapsed = after.now - before.now
-    assert 0 <= after.idle - before.idle <= elapsed * len(os.sched_getaffinity(0)) + 0.1
-    assert after.own - before.own < 0.5 * elapsed  # who sleeps does not work
+    # Where this process is held up between two clocks, the times are up to that much apart.
+    assert 0 <= after.idle - before.idle <= (elapsed + 1) * len(os.sched_getaffinity(0))
+    assert after.own - before.own < 0.5 * elapsed  # a process that sleeps does not work

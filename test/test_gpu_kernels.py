@@ -1,9 +1,8 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The kernels for GPUs, run by Triton's interpreter and compiled; and the guard before them."""
+"""The kernels for GPUs compiled, and the guard before them; `test_ops` has what they compute."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import warnings
@@ -15,79 +14,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gsvnet_model.images.preprocessing import values_on_grid
-from gsvnet_model.networks.propagation.filtering import _taps, _taps_one_by_one, guided_filter
+from gsvnet_lab.data.on_grid import values_on_grid
 from gsvnet_model.networks.propagation.kernels import ideal_delay_kernels
 from gsvnet_model.ops.cuda.checked_kernel import CheckedKernel
-
-# In a process of its own, because Triton decides on import whether it interprets.
-_LABELS = """
-import itertools
-import torch
-from gsvnet_model.ops.cuda.labels import label_pixels
-from gsvnet_model.outputs.labels import label_interpolating
-
-torch.manual_seed(0)
-sizes = [((4, 6), (32, 48)), ((3, 40), (17, 313)), ((8, 8), (5, 3)), ((1, 1), (2, 5)),
-         ((2, 3), (1, 1)), ((6, 5), (6, 5))]
-for (grid, size), classes in itertools.product(sizes, (1, 2, 19)):
-    logits = 3 * torch.randn(classes, *grid)
-    probabilities = logits.softmax(0)
-    got = label_pixels(logits, probabilities, *size).int()
-    expected = label_interpolating(logits, probabilities, *size).int()
-    assert got.shape == expected.shape == (2, *size)
-    full = torch.nn.functional.interpolate(
-        logits[None], size, mode="bilinear", align_corners=True)[0]
-    # Where labels differ, the two classes tie but for rounding.
-    lead = full.gather(0, expected[:1].long()) - full.gather(0, got[:1].long())
-    assert lead.abs().max() < 1e-5, (grid, size, classes, lead.abs().max())
-    same = got[0] == expected[0]
-    assert (got[1] - expected[1])[same].abs().max() <= 1, (grid, size, classes)
-    assert same.float().mean() > 0.999
-
-logits = torch.zeros(3, 4, 4)
-logits[1] = 1.0
-logits[2, 0, 0] = float("nan")
-labels, confidence = label_pixels(logits, logits.softmax(0), 4, 4)
-assert confidence[0, 0] == 0 and (confidence[2:, 2:] == int(255 * 0.57611688)).all()
-assert (labels[2:, 2:] == 1).all()
-print("alike")
-"""
-
-
-_MIX = """
-import itertools
-import torch
-from gsvnet_model.networks.propagation.inference import mix_plainly
-from gsvnet_model.networks.propagation.kernels import ideal_delay_kernels
-from gsvnet_model.ops.cuda.mix import mix
-
-torch.manual_seed(0)
-half = dict(dtype=torch.float16, memory_format=torch.channels_last)
-for size, classes, batch, has_intra in itertools.product((3, 5), (2, 19), (1, 2), (True, False)):
-    bank = ideal_delay_kernels(size)
-    bank = bank + 0.1 * torch.randn(bank.shape)  # as if learned
-    logits = torch.randn(batch, classes, 3, 37)
-    padded = torch.nn.functional.pad(logits, (size // 2,) * 4)
-    scores = torch.relu(torch.randn(batch, 1 + len(bank) + has_intra, 3, 37)).to(**half)
-    scores[:, :, 0, 0] = 0
-    cues = torch.randn(batch, classes + 1, 3, 37).to(**half) if has_intra else None
-    arguments = padded, cues, scores, bank
-    for got, expected in zip(mix(*arguments), mix_plainly(*arguments), strict=True):
-        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
-print("alike")
-"""
-
-
-@pytest.mark.parametrize("comparison", [_LABELS, _MIX], ids=["labels", "mix"])
-def test_kernels_compute_what_the_plain_functions_do(comparison: str) -> None:
-    pytest.importorskip("triton")
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", comparison], env=environment, capture_output=True, text=True
-    )
-    assert done.stdout == "alike\n", done.stderr
-
+from gsvnet_model.ops.mix import _taps, _taps_one_by_one, guided_filter
 
 _COMPILATION = """
 from triton.backends.compiler import GPUTarget

@@ -17,8 +17,8 @@ from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.prepacked_convolution import can_prepack, prepack_convolutions
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.networks.propagation.inference import PropagationInference
-from gsvnet_model.networks.propagation.upsampled_convolution import UpsampledConvolution
 from gsvnet_model.ops.cpu.propagation import warp_rows
+from gsvnet_model.ops.upsampled_convolution import UpsampledConvolution
 
 CLASSES = 7
 

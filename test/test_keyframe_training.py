@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,22 +14,25 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from models import TinyKeyframeNetwork
 from numpy.typing import NDArray
+from training_runs import CutError, cut_after, rates_of
 
 from gsvnet_lab.cli import main
 from gsvnet_lab.data import drive_pool
 from gsvnet_lab.data.augment import Augmentation, paste_classes, random_view
 from gsvnet_lab.data.camvid import find_camvid, open_split
 from gsvnet_lab.data.drive_pool import load_drive_pool
-from gsvnet_lab.training import trainer as learner
-from gsvnet_lab.training.keyframe import train_keyframe
+from gsvnet_lab.fitting.store import store_logit_adjustment
+from gsvnet_lab.training import keyframe, trainer
+from gsvnet_lab.training.keyframe import keyframe_schedule, load_pretrained, train_keyframe
 from gsvnet_lab.training.keyframe_losses import keyframe_loss, soft_jaccard_loss
 from gsvnet_lab.training.keyframe_recipe import KeyframeRecipe, Phase
-from gsvnet_lab.training.pretrained import load_pretrained
+from gsvnet_lab.training.losses import class_weights
 from gsvnet_lab.training.recipe import read_parts, read_recipe
-from gsvnet_lab.training.run import WeightAverage, read_log
-from gsvnet_model.checkpoint import read_networks, save_model, store_logit_adjustment
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_lab.training.run import read_log
+from gsvnet_model.checkpoint import read_networks, save_model
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.keyframe.bisenet import BiSeNet
@@ -52,30 +57,18 @@ def recipe(iterations: int) -> KeyframeRecipe:
     )
 
 
-def test_a_cut_run_ends_like_an_uninterrupted_one(
+@pytest.mark.usefixtures("one_thread")
+def test_a_cut_run_ends_with_the_weights_of_an_uninterrupted_one(
     training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learner, "_SAVE_EVERY", 3)
+    monkeypatch.setattr(trainer, "_SAVE_EVERY", 3)
     device = torch.device("cpu")
     whole = train_keyframe(recipe(6), INFO, training_folder, tmp_path / "whole", device)
-
-    class CutError(Exception):
-        pass
-
-    update = WeightAverage.update
-
-    def cut_after_four(self: WeightAverage, network: torch.nn.Module) -> None:
-        if self.updates == 4:
-            raise CutError
-        update(self, network)
-
-    monkeypatch.setattr(WeightAverage, "update", cut_after_four)
-    with pytest.raises(CutError):
+    with pytest.raises(CutError), cut_after(monkeypatch, 4):
         train_keyframe(recipe(6), INFO, training_folder, tmp_path / "cut", device)
-    monkeypatch.setattr(WeightAverage, "update", update)
     resumed = train_keyframe(recipe(6), INFO, training_folder, tmp_path / "cut", device)
     for name, value in whole.items():
-        assert torch.allclose(value.float(), resumed[name].float(), rtol=1e-3, atol=1e-4), name
+        assert torch.equal(value, resumed[name]), name
     other = build_keyframe_network(recipe(6).network, 11)
     less_data = tmp_path / "data"
     shutil.copytree(training_folder, less_data)
@@ -89,10 +82,132 @@ def test_a_cut_run_ends_like_an_uninterrupted_one(
             train_keyframe(changed, INFO, data, tmp_path / "cut", device, start)
 
 
+@pytest.mark.parametrize(("iterations", "warm_up"), [(300, 40), (30, 0), (30, 1), (20, 50)])
+def test_learning_rates_warm_up_and_then_follow_a_cosine(iterations: int, warm_up: int) -> None:
+    chosen = dataclasses.replace(recipe(iterations), warm_up=warm_up, learning_rate=0.0015)
+    parameters = [torch.nn.Parameter(torch.zeros(1))]
+    optimiser = torch.optim.AdamW(parameters, lr=chosen.learning_rate)
+    rates = rates_of(optimiser, keyframe_schedule(optimiser, chosen), iterations)
+
+    def expected(iteration: int) -> float:
+        if iteration < warm_up:
+            return chosen.learning_rate * (iteration + 1) / warm_up
+        progress = (iteration - warm_up) / max(1, iterations - warm_up)
+        return chosen.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+    wanted = [[expected(iteration)] for iteration in range(iterations)]
+    np.testing.assert_allclose(rates, wanted, rtol=1e-12)
+
+
+def test_the_average_forgets_the_first_weights_soon() -> None:
+    """The mean by its recursion, of weights, statistics and counters."""
+    network = torch.nn.BatchNorm2d(3)
+    expected = {name: value.clone() for name, value in network.state_dict().items()}
+    average = trainer.weight_average(network, 0.9)
+    for update in range(1, 201):
+        network(torch.randn(4, 3, 2, 2))
+        with torch.no_grad():
+            network.weight.add_(torch.randn(3))
+        average.update_parameters(network)
+        decay = min(0.9, (1 + update) / (10 + update))
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                expected[name] += (1 - decay) * (value - expected[name])
+            else:
+                expected[name] = value.clone()
+    for name, value in average.module.state_dict().items():
+        torch.testing.assert_close(value, expected[name], msg=name)
+    assert average.module.state_dict()["num_batches_tracked"] == 200
+
+
+@pytest.mark.parametrize("at", [5, 6], ids=["within", "last"])
+def test_a_loss_that_is_not_finite_ends_the_training(
+    training_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    at: int,
+) -> None:
+    monkeypatch.setattr(trainer, "_SAVE_EVERY", 3)
+    calls: list[int] = []
+
+    def loss(*arguments: object) -> torch.Tensor:
+        calls.append(0)
+        return keyframe_loss(*arguments) * (math.nan if len(calls) == at else 1)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(keyframe, "keyframe_loss", loss)
+    run = tmp_path / "run"
+    recipe_file = tmp_path / "recipe.yaml"
+    recipe_file.write_text(
+        "{iterations: 6, batch_size: 2, learning_rate: 0.002, warm_up: 1, phases: "
+        "[{share: 1.0, crop: [64, 64], drive_images: 0}]}"
+    )
+    given = ["--recipe", recipe_file, "--data", training_folder, "--output", run]
+    assert main(["train", "keyframe", "--device", "cpu", *map(str, given)]) == 2
+    said = capsys.readouterr().err
+    assert f"loss became nan in iteration {at} of 6, at learning rate 0.00" in said
+    assert "the last checkpoint there, of iteration 3, stays" in said
+    assert "Lower the learning rate" in said
+    assert not (run / "weights.safetensors").exists()
+    kept = torch.load(run / "checkpoint.pt", weights_only=True)
+    assert kept["iteration"] == 3
+    assert all(value.isfinite().all() for value in kept["network"].values())
+
+
+def test_weights_that_are_not_finite_are_not_saved(
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gradient can overflow where the loss has not, in the last iteration too."""
+
+    def loss(network: torch.nn.Module, *arguments: object) -> torch.Tensor:
+        parameter = next(network.parameters())
+        return (parameter - parameter.detach()).abs().sqrt().sum()  # 0, with the slope 0 * inf
+
+    monkeypatch.setattr(keyframe, "keyframe_loss", loss)
+    with pytest.raises(ValueError, match=r"is not finite in iteration 1 of 1.*no checkpoint had"):
+        train_keyframe(recipe(1), INFO, training_folder, tmp_path, torch.device("cpu"))
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_checkpoint_of_another_format_is_refused(training_folder: Path, tmp_path: Path) -> None:
+    arguments = (recipe(1), INFO, training_folder, tmp_path, torch.device("cpu"))
+    train_keyframe(*arguments)
+    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del checkpoint["format"]
+    torch.save(checkpoint, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match=r"another version of this program.*another folder"):
+        train_keyframe(*arguments)
+
+
+def test_void_batches_teach_nothing_and_void_data_is_refused() -> None:
+    network = TinyKeyframeNetwork(4)
+    images, void = torch.randn(2, 3, 16, 16), torch.full((2, 16, 16), IGNORE_INDEX)
+    chosen = KeyframeRecipe(num_classes=4)
+    loss = keyframe_loss(network, images, void, torch.ones(4), chosen, None)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0
+    assert not any(p.grad.any() for p in network.parameters() if p.grad is not None)
+    with pytest.raises(ValueError, match="got void in every pixel"):
+        class_weights([void.numpy().astype(np.uint8)], 4, 0.4)
+
+
+def test_validation_without_labels_leaves_no_nan_in_the_log(
+    training_folder: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(training_folder, data)
+    for path in (data / "val" / "labels").iterdir():
+        cv2.imwrite(str(path), np.full((96, 128), IGNORE_INDEX, np.uint8))
+    train_keyframe(recipe(1), INFO, data, tmp_path / "run", torch.device("cpu"))
+    text = (tmp_path / "run" / "log.jsonl").read_text()
+    assert "NaN" not in text
+    assert set(json.loads(text)) == {"iteration", "loss", "seconds_per_iteration"}
+
+
 def test_the_loss_falls(
     training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learner, "_SAVE_EVERY", 6)
+    monkeypatch.setattr(trainer, "_SAVE_EVERY", 6)
     train_keyframe(recipe(48), INFO, training_folder, tmp_path, torch.device("cpu"))
     losses = [line["loss"] for line in read_log(tmp_path)]
     assert losses[-1] < 0.8 * losses[0]
@@ -111,28 +226,54 @@ def test_recipe_guards(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="found none"):
         read_recipe(path, KeyframeRecipe)
     for text, message in (
-        ("iteration: 3", "expected keys out of"),
+        ("iteration: 3", "iteration: expected no such key: leave it out.*, got 3"),
+        ("augmentation: {flop: 1}", r"augmentation\.flop: expected no such key"),
         ("- 1", "expected a mapping"),
-        ("phases: [{share: 0.5, crop: [64, 64], drive_images: 0}]", "sum to 1"),
+        ("phases: [{share: 0.5, crop: [64, 64], drive_images: 0}]", "sum to 1, got 0.5"),
         ("phases: [{share: 1, crop: [64, 64], drive_images: 8}]", "drive_images"),
-        ("augmentation: {scale: [2, 1]}", "scale"),
-        ("loss_stride: 0", "loss_stride"),
+        ("phases: [{share: 1, crop: [64], drive_images: 0}]", r"crop\.1: expected a value, got n"),
+        ("phases: [{crop: [64, 64], drive_images: 0}]", r"phases\.0\.share: expected a value"),
+        ("phases: 3", "phases: expected a list, got 3"),
+        ("augmentation: {scale: [2, 1]}", "augmentation: expected 0 < smallest"),
+        ("augmentation: 3", "augmentation: expected a mapping, got 3"),
+        ("loss_stride: 0", "loss_stride: expected at least 1, got 0"),
+        ("iterations: 0", "iterations: expected at least 1, got 0"),
+        ("batch_size: 1", "batch_size: expected at least 2, got 1: .* batch normalisation"),
+        ("{drive_pool: 0}", "expected a drive_pool of at least 1"),
         ("learning_rate: fast", "learning_rate: expected a number, got 'fast'"),
         ("learning_rate: true", "learning_rate: expected a number, got True"),
+        ("learning_rate: -1", "learning_rate: expected more than 0, got -1"),
+        ("learning_rate: .nan", "learning_rate: expected a finite number, got nan"),
+        ("average_decay: 1.5", "average_decay: expected at most 1, got 1.5"),
         ("iterations: 1.5", "iterations: expected a whole number, got 1.5"),
         ("network: 18", "network: expected a text, got 18"),
         ("parts: []", "a list of mappings"),
-        ("parts: [1]", "expected a mapping"),
+        ("parts: [1]", "part 1|expected a mapping"),
+        ("parts: [{seed: 1}, {seed: x}]", "part 2: seed: expected a whole number, got 'x'"),
         ("parts: [{seed: 1}, {seed: 2}]", "expected a recipe of one part, got 2"),
+        ("network: [swiftnet_r18", "expected YAML, got: while parsing"),
+        ("seed: &a 1\nwarm_up: *a", "expected YAML, got: found an alias; write the values out"),
+        ("seed: " + "[" * 20000, "expected YAML, got: "),
     ):
         path.write_text(text)
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=message) as caught:
             read_recipe(path, KeyframeRecipe)
+        assert str(caught.value).startswith(str(path))
+        assert len(str(caught.value)) < 800
+
+
+def test_every_wrong_field_of_a_recipe_has_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("{learning_rate: fast, iterations: 0, speed: 3}")
+    with pytest.raises(ValueError, match="learning_rate") as caught:
+        read_recipe(path, KeyframeRecipe)
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["iterations", "learning_rate", "speed"]
 
 
 def test_numbers_are_read_as_meant(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text("{learning_rate: 2e-3, jaccard: 1}")  # YAML itself reads a text and an integer
+    path.write_text("{learning_rate: 2e-3, jaccard: 1}")  # YAML 1.1 reads a text and an integer
     recipe = read_recipe(path, KeyframeRecipe)
     assert (recipe.learning_rate, recipe.jaccard) == (0.002, 1.0)
     assert type(recipe.jaccard) is float
@@ -171,7 +312,7 @@ def test_parts_follow_one_another(
     bias = tuple(np.linspace(-1, 1, 11).tolist())
     store_logit_adjustment(tmp_path / "run" / "weights.safetensors", bias, "balanced")
     assert train("{iterations: 2}, {iterations: 3, seed: 2}") == 0
-    assert "nothing left to learn" in capsys.readouterr().out
+    assert "nothing was left to train" in capsys.readouterr().out
     _, _, again = read_networks(tmp_path / "run" / "weights.safetensors")
     assert (again.logit_adjustment, again.command) == (bias, "balanced")
     # The same by hand.
@@ -429,7 +570,7 @@ def test_digest_is_of_all_files(tmp_path: Path) -> None:
     digests = [open_split(tmp_path, "val", classes).digest() for classes in (11, 11, 19)]
     write_frame(tmp_path, "b", labels)
     digests.append(open_split(tmp_path, "val", 11).digest())
-    (tmp_path / "val" / "labels" / "b.png").write_bytes(b"other")
+    write_frame(tmp_path, "b", labels + 1)
     digests.append(open_split(tmp_path, "val", 11).digest())
     assert digests[0] == digests[1]
     assert len(set(digests)) == 4

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from gsvnet_model.ops import labels
 from gsvnet_model.ops.cpu.loops import compiled
-from gsvnet_model.outputs import labels
+from gsvnet_model.ops.labels import labels_and_confidence, labels_on_device
 from gsvnet_model.outputs.classes import MAX_CLASSES
-from gsvnet_model.outputs.labels import labels_and_confidence, labels_on_device
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Labeller = Callable[..., Arrays]
@@ -229,10 +229,10 @@ def test_is_much_faster_than_interpolating_every_class() -> None:
         (torch.zeros(3, 4, 5, dtype=torch.int32), 8, 8, "got .* torch.int32"),
         (torch.zeros(0, 4, 5), 8, 8, "1 to 254 classes, got 0"),
         (torch.zeros(MAX_CLASSES + 1, 4, 5), 8, 8, "1 to 254 classes, got 255"),
-        (torch.zeros(3, 0, 5), 8, 8, "one grid cell, got 0 x 5"),
-        (torch.zeros(3, 4, 0), 8, 8, "one grid cell, got 4 x 0"),
-        (torch.zeros(3, 4, 5), 0, 8, "1 x 1 or more, got 0 x 8"),
-        (torch.zeros(3, 4, 5), 8, -1, "1 x 1 or more, got 8 x -1"),
+        (torch.zeros(3, 0, 5), 8, 8, "1x1 cells .width x height., got 5x0"),
+        (torch.zeros(3, 4, 0), 8, 8, "1x1 cells .width x height., got 0x4"),
+        (torch.zeros(3, 4, 5), 0, 8, "1x1 pixels .width x height., got 8x0"),
+        (torch.zeros(3, 4, 5), 8, -1, "1x1 pixels .width x height., got -1x8"),
     ],
 )
 def test_refuses(logits: Tensor, height: int, width: int, message: str) -> None:

@@ -35,16 +35,18 @@ def test_launch_file_imports_nothing_but_launch() -> None:
     assert foreign == {"launch", "launch_ros", "ament_index_python"}  # launch_ros needs the third
 
 
-def test_profile_holds_large_images_and_reaches_other_machines() -> None:
+@pytest.mark.parametrize(("profile", "mib"), [("fastdds_shm.xml", 64), ("fastdds_shm_8k.xml", 256)])
+def test_profile_holds_large_images_and_reaches_other_machines(profile: str, mib: int) -> None:
     namespace = {"dds": "http://www.eprosima.com"}
-    root = ElementTree.parse(PROFILE).getroot()
+    root = ElementTree.parse(PROFILE.with_name(profile)).getroot()
     transports = {
-        found.findtext("dds:type", None, namespace): found.findtext(
-            "dds:segment_size", None, namespace
-        )
+        found.findtext("dds:type", None, namespace): [
+            found.findtext(f"dds:{name}", None, namespace)
+            for name in ("segment_size", "port_queue_capacity")
+        ]
         for found in root.iterfind(".//dds:transport_descriptor", namespace)
     }
-    assert transports == {"SHM": str(64 * 2**20), "UDPv4": None}
+    assert transports == {"SHM": [str(mib * 2**20), "8192"], "UDPv4": [None, None]}
     participant = root.find(".//dds:participant", namespace)
     assert participant is not None
     assert participant.get("is_default_profile") == "true"
@@ -91,6 +93,8 @@ def test_every_argument_is_described() -> None:
     assert {
         "image",
         "image_transport",
+        "compressed_image",
+        "autostart",
         "params_file",
         "weights",
         "device",
@@ -122,6 +126,32 @@ def test_missing_parameter_file_starts_nothing() -> None:
         started(params_file="nowhere.yaml")
 
 
+def remappings_of(node: Any) -> dict[str, str]:
+    """Return the remappings of a node action."""
+    launch = pytest.importorskip("launch")
+    context = launch.LaunchContext()
+
+    def text(parts: Any) -> str:
+        return "".join(part.perform(context) for part in parts)
+
+    return {text(old): text(new) for old, new in node._Node__remappings}
+
+
+def test_topics_are_remapped_where_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node itself derives the topic of the calibration from that of the images."""
+    pytest.importorskip("launch_ros")
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "mine.xml")
+    (node,) = started(image="/cam/image_raw")
+    assert remappings_of(node) == {"image": "/cam/image_raw"}
+    (node,) = started(compressed_image="/axis/jpeg", camera_info="/axis/info")
+    assert remappings_of(node) == {
+        "image": "image",
+        "image/compressed": "/axis/jpeg",
+        "camera_info": "/axis/info",
+    }
+    assert len(parameters_of(node)[-1]) == 1  # image_transport
+
+
 def test_arguments_win_only_when_given(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("launch_ros")
     monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "mine.xml")
@@ -129,6 +159,8 @@ def test_arguments_win_only_when_given(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = len(parameters_of(node)[-1])
     (node,) = started(weights="w.safetensors", use_sim_time="true")
     assert len(parameters_of(node)[-1]) == plain + 2
+    (node,) = started(autostart="false")
+    assert len(parameters_of(node)[-1]) == plain + 1
 
 
 @pytest.mark.parametrize(
@@ -173,7 +205,7 @@ def test_profile_that_does_not_fit_is_told_and_left_out(monkeypatch: pytest.Monk
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**26))  # Docker's
     environment: dict[str, str] = {}
     told = set_profile(environment, PROFILE)
-    assert "/dev/shm has 64 MiB free, expected 201" in told
+    assert "/dev/shm has 64 MiB free, expected 204" in told
     assert not environment
     other = {"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}  # has no such profile
     assert set_profile(other, PROFILE) == "" and len(other) == 1

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The class bias: what was tilted is set upright again, and the model adds it."""
+"""Logit adjustment: what was tilted is set upright again, and the model adds it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from models import moving_images, random_model
 
 from gsvnet_lab.cli import main
 from gsvnet_lab.evaluation.metrics import ConfusionMatrix
-from gsvnet_lab.fitting.logit_adjustment import best_bias, fit_class_bias
+from gsvnet_lab.fitting.logit_adjustment import best_adjustment, fit_logit_adjustment
+from gsvnet_lab.fitting.store import store_metrics
 from gsvnet_model import load_model
-from gsvnet_model.checkpoint import store_metrics
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
 
 TILT = np.array([0.9, -0.6, 0.0, 0.3, -0.6, 0.0])
 
@@ -28,7 +28,7 @@ def test_tilt_is_taken_back() -> None:
         values[5] = -50.0  # a class that never occurs stays as it is
     truth = [values.argmax(0).astype(np.uint8) for values in logits]
     tilted = [values + TILT[:, None].astype(np.float32) for values in logits]
-    fit = best_bias(tilted, truth)
+    fit = best_adjustment(tilted, truth)
     assert fit.miou_after > 99.0
     np.testing.assert_allclose(fit.values, TILT.mean() - TILT, atol=0.05)
 
@@ -41,7 +41,7 @@ def test_score_is_that_of_the_labels() -> None:
     for values in logits:
         values[0] += 1.0
     logits[1][:4] += 0.8 * np.eye(4, dtype=np.float32)[truth[1]].T
-    fit = best_bias(logits, truth)
+    fit = best_adjustment(logits, truth)
 
     def scored(bias: np.ndarray) -> float:
         matrix = ConfusionMatrix(6)
@@ -76,7 +76,7 @@ def test_fit_starts_from_the_bias_that_is_there() -> None:
     )
     labels = full.argmax(1)[0].to(torch.uint8).numpy()
     labels[:10] = 255
-    fit = fit_class_bias(biased, [(image, labels)])
+    fit = fit_logit_adjustment(biased, [(image, labels)])
     assert fit.miou_after > 99
     present = np.unique(labels[10:])
     found = np.array(fit.values)[present]
@@ -107,7 +107,7 @@ def test_stills_without_labels_are_refused() -> None:
     (image,) = moving_images(1)
     void = [(image, np.full(image.shape[:2], 255, np.uint8))]
     with pytest.raises(ValueError, match="none with a labelled pixel"):
-        fit_class_bias(random_model(), void)
+        fit_logit_adjustment(random_model(), void)
 
 
 def test_bias_has_a_value_for_every_class() -> None:

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,3 +78,51 @@ def test_who_gives_way_starts_no_threads_that_others_wait_for() -> None:
     finally:
         torch.set_num_threads(threads)
     assert seen == {"nice": {nicer}, "stream": {own}}
+
+
+ROUNDING = """
+import numpy as np
+from gsvnet_model.ops.cpu.image import normalise_rows
+
+pixels, out = np.array([1, 2, 3], np.uint8), np.zeros((1, 3), np.uint16)
+mean, factor = np.zeros(3, np.float32), np.full(3, 1.01, np.float32)
+normalise_rows(pixels, np.uint64(3), mean, factor, out, 0, 1)
+print(*out[0], *normalise_rows.stats.cache_hits.values())
+"""
+"""Rounds 1.01, 2.02 and 3.03 to bfloat16 with a helper of another file than the loop's."""
+
+
+def test_cached_loops_follow_a_change_of_a_helper_in_another_file(tmp_path: Path) -> None:
+    source = Path(loops.__file__).parents[2]
+    package = tmp_path / "gsvnet_model"
+    for name in ("ops/cpu", "hardware"):
+        shutil.copytree(source / name, package / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (".", "ops"):
+        (package / name / "__init__.py").touch()
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": ""}
+
+    def rounded() -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", ROUNDING],
+            cwd=tmp_path,  # which comes before PYTHONPATH
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def bits(values: list[float], rounding: int) -> str:
+        exact = np.array(values, np.float32).view(np.uint32).astype(np.int64)
+        return " ".join(str((value + rounding) >> 16) for value in exact)
+
+    values = [float(np.float32(number) * np.float32(1.01)) for number in (1, 2, 3)]
+    nearest, down = bits(values, 0x7FFF), bits(values, 0)
+    assert nearest != down
+    assert rounded() == nearest  # compiled
+    assert rounded() == f"{nearest} 1"  # from the cache
+    helper = package / "ops" / "cpu" / "loops.py"
+    text = helper.read_text()
+    assert text.count("np.uint32(0x7FFF) + odd") == 1
+    helper.write_text(text.replace("np.uint32(0x7FFF) + odd", "np.uint32(0x0000) + 0*odd"))
+    assert rounded() == down

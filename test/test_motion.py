@@ -11,16 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gsvnet_lab.motion import (
-    Cutout,
-    MotionRanges,
-    MovingFrame,
-    SceneRoles,
-    collect_cutouts,
-    moving_still,
-)
-from gsvnet_lab.motion.camera import CameraStep, draw_steps, step_flow
-from gsvnet_lab.motion.scene import horizon_row, inverse_depth
+from gsvnet_lab.motion.camera import CameraStep, MotionRanges, draw_steps, step_flow
+from gsvnet_lab.motion.cutouts import Cutout, collect_cutouts
+from gsvnet_lab.motion.frame import MovingFrame
+from gsvnet_lab.motion.scene import SceneRoles, horizon_row, inverse_depth
+from gsvnet_lab.motion.still import moving_still
 from gsvnet_model.outputs.classes import CAMVID, CITYSCAPES, IGNORE_INDEX
 from street_drive import StreetDrive
 

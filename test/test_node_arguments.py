@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +21,16 @@ from gsvnet_ros.startup.node_arguments import check_node_arguments
 from gsvnet_ros.tools import camera, recorder
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def own_signals() -> Iterator[None]:
+    """What a node changes about signals in the process of the tests is changed back."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("node", [segmentation_node, camera, recorder])
@@ -48,7 +60,7 @@ def run_node(name: str, folder: Path, **parameters: str) -> subprocess.Completed
     """Run camera or recorder in a folder until it ends."""
     given = [text for key, value in parameters.items() for text in ("-p", f"{key}:={value}")]
     return subprocess.run(
-        [sys.executable, "-m", f"gsvnet_ros.{name}", "--ros-args", *given],
+        [sys.executable, "-m", f"gsvnet_ros.tools.{name}", "--ros-args", *given],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

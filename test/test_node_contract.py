@@ -227,6 +227,19 @@ def test_camera_info_is_scaled_to_the_mask(camera: CameraPeer, peer: Peer) -> No
     assert list(scaled.d) == [0.1, 0.2]
 
 
+def test_outputs_of_a_long_narrow_image_are_bounded(camera: CameraPeer) -> None:
+    """The longer side would follow from the shape: 320x80000 pixels, and gigabytes for others."""
+    assert camera.set(output__width=320).successful
+    try:
+        narrow = image_message(np.zeros((4000, 16, 3), np.uint8))
+        changes = camera.changes(lambda: camera.send(narrow))
+        assert changes == {"sent": 1, "dropped": 1, "dropped.bad_size": 1}
+        mask, _, _ = camera.exchange(image_message(scene(0)))
+        assert (mask.height, mask.width) == (240, 320)
+    finally:
+        assert camera.set(output__width=0).successful
+
+
 def test_status_tells_where_the_labels_come_from(camera: CameraPeer) -> None:
     mask, _, status = camera.exchange(image_message(scene(0)))
     seconds, nanoseconds = status["stamp"].split(".")

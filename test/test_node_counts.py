@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from sensor_msgs.msg import Image
 
-from gsvnet_ros.health.frame_counts import FrameCounts, SequenceWatch
+from gsvnet_ros.health.frame_counts import FrameCounts, LossCount, SequenceWatch
 from gsvnet_ros.node.continuity import FrameOrigin, find_discontinuity
 from gsvnet_ros.node.frame_queue import FrameQueue, ReceivedFrame
 
@@ -42,6 +41,24 @@ def test_sent_is_served_dropped_and_waiting() -> None:
     assert snapshot.dropped == {"lost": 3, "bad_data": 1}
     counts.receive(lost_before=0)
     assert counts.snapshot().waiting == 1
+
+
+def test_losses_that_two_sources_tell_of_count_once() -> None:
+    losses = LossCount()
+    assert losses.add_report(5) == 5  # nothing arrives
+    assert losses.add_gap(6) == 1  # one does, and its number shows the same losses
+    assert losses.add_gap(1) == 1
+    assert losses.add_report(2) == 0  # of the last two, after the frame that showed them
+    assert losses.add_report(1) == 1
+
+
+def test_losses_are_counted_where_nothing_arrives() -> None:
+    counts = FrameCounts()
+    counts.lose(3)
+    counts.lose(0)
+    snapshot = counts.snapshot()
+    assert (snapshot.sent, snapshot.served, snapshot.waiting) == (3, 0, 0)
+    assert snapshot.dropped == {"lost": 3}
 
 
 def test_gap_in_the_sequence_is_lost() -> None:
@@ -82,7 +99,7 @@ def test_newest_frame_wins_and_the_overtaken_is_busy() -> None:
     queue = FrameQueue([counts], places=1, keep_newest=True)
     for index in range(3):
         queue.put(0, frame(index))
-    assert queue.take() == [(0, frame(2))]
+    assert queue.take([0]) == [(0, frame(2))]
     assert counts.snapshot().dropped == {"busy": 2}
 
 
@@ -91,84 +108,41 @@ def test_full_queue_refuses_new_frames_and_keeps_the_order() -> None:
     queue = FrameQueue([counts], places=2, keep_newest=False)
     for index in range(3):
         queue.put(0, frame(index))
-    for index in range(2):
-        taken = queue.take()
-        assert taken == [(0, frame(index))]
-        queue.release(taken)
+    assert [queue.take([0]) for _ in range(2)] == [[(0, frame(0))], [(0, frame(1))]]
     assert counts.snapshot().dropped == {"busy": 1}
 
 
-def test_cameras_are_taken_together_one_frame_each() -> None:
+def test_one_thread_takes_one_frame_of_each_of_its_cameras() -> None:
     queue = FrameQueue([FrameCounts() for _ in range(3)], places=9, keep_newest=False)
     for index in range(3):
         queue.put(0, frame(index))
     queue.put(2, frame(9))
-    taken = queue.take()
-    assert taken == [(0, frame(0)), (2, frame(9))]
-    queue.release(taken)
-    assert queue.take() == [(0, frame(1))]
+    assert queue.take(range(3)) == [(0, frame(0)), (2, frame(9))]
+    assert queue.take(range(3)) == [(0, frame(1))]
 
 
-def test_camera_is_held_until_its_frame_is_served() -> None:
+def test_a_thread_waits_for_its_own_camera_alone() -> None:
     queue = FrameQueue([FrameCounts() for _ in range(2)], places=9, keep_newest=False)
-    for camera in (0, 0, 1):
-        queue.put(camera, frame(camera))
-    taken = queue.take()
-    assert taken == [(0, frame(0)), (1, frame(1))]
-    later: list[object] = []
-    taker = threading.Thread(target=lambda: later.append(queue.take()))
+    taken: list[object] = []
+    taker = threading.Thread(target=lambda: taken.append(queue.take([1])))
     taker.start()
-    taker.join(0.2)
-    assert later == []
-    queue.release(taken)
-    taker.join(5)
-    assert later == [[(0, frame(0))]]
-
-
-def test_idle_takers_share_the_cameras_and_the_last_one_takes_all() -> None:
-    queue = FrameQueue([FrameCounts() for _ in range(4)], places=9, keep_newest=False)
-    shares: list[list[int]] = []
-    barrier = threading.Barrier(3)
-
-    def serve() -> None:
-        barrier.wait()
-        shares.append([camera for camera, _ in queue.take()])
-
-    takers = [threading.Thread(target=serve) for _ in range(2)]
-    for taker in takers:
-        taker.start()
-    barrier.wait()
-    time.sleep(0.2)  # both wait for frames
-    with queue._changed:  # all at once
-        for camera in range(4):
-            queue.put(camera, frame(camera))
-    for taker in takers:
-        taker.join(5)
-    assert sorted(len(share) for share in shares) == [2, 2]
-    assert sorted(camera for share in shares for camera in share) == [0, 1, 2, 3]
-    queue.release([(camera, frame(0)) for camera in range(4)])
-    for camera in range(4):
-        queue.put(camera, frame(camera))
-    assert len(queue.take()) == 4
-
-
-def test_cameras_take_turns() -> None:
-    queue = FrameQueue([FrameCounts() for _ in range(3)], places=9, keep_newest=False)
     queue.put(0, frame(0))
-    queue.release(queue.take())
-    for camera in (0, 1, 2):
-        queue.put(camera, frame(camera))
-    assert [camera for camera, _ in queue.take()] == [1, 2, 0]
+    taker.join(0.2)
+    assert taken == []
+    queue.put(1, frame(1))
+    taker.join(60)
+    assert taken == [[(1, frame(1))]]
+    assert queue.take([0]) == [(0, frame(0))]
 
 
 def test_close_wakes_the_taker_and_counts_what_waited() -> None:
     counts = FrameCounts()
     queue = FrameQueue([counts], places=1, keep_newest=True)
     taken: list[object] = []
-    taker = threading.Thread(target=lambda: taken.append(queue.take()))
+    taker = threading.Thread(target=lambda: taken.append(queue.take([0])))
     taker.start()
     queue.close()
-    taker.join(5)
+    taker.join(60)
     assert taken == [[]]
     queue.put(0, frame(1))
     assert counts.snapshot().dropped == {"stopped": 1}

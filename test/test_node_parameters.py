@@ -171,7 +171,7 @@ def test_overlay_marks_keyframes(camera: CameraPeer) -> None:
         peer.close()
 
 
-def test_background_keyframes_land_without_a_wait(camera: CameraPeer) -> None:
+def test_background_keyframes_are_merged_without_a_wait(camera: CameraPeer) -> None:
     camera.exchange(image_message(scene(0)))
     assert camera.set(keyframe__mode="background", keyframe__interval=2).successful
     try:
@@ -180,7 +180,7 @@ def test_background_keyframes_land_without_a_wait(camera: CameraPeer) -> None:
         def landed() -> bool:
             _, _, status = camera.exchange(image_message(scene(1 + len(statuses) % 20)))
             statuses.append(status)
-            return status["keyframe_background"] == "landed"
+            return status["keyframe_background"] == "merged"
 
         camera.wait(landed)  # on a busy machine it may take many frames
         assert {status["is_keyframe"] for status in statuses} == {"false"}

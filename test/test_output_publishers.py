@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from rclpy.lifecycle import LifecycleNode
@@ -82,3 +87,54 @@ def test_only_what_somebody_listens_to_is_built(
         peer.close()
         outputs.destroy()
         node.destroy_node()
+
+
+BAD_CALIBRATION = """
+import sys
+import numpy as np
+import rclpy
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+from test_output_publishers import SEGMENTATION
+from gsvnet_model.outputs.classes import CAMVID
+from gsvnet_model.outputs.merge import merge_classes
+from gsvnet_ros.node.output_publishers import OutputPublishers
+from gsvnet_ros.node.parameters import make_settings
+
+rclpy.init()
+node, listener = LifecycleNode("outputs"), rclpy.create_node("listener")
+outputs = OutputPublishers(node, "/bad/", "test")
+received = []
+listener.create_subscription(CameraInfo, "/bad/camera_info", received.append, 10)
+while not outputs.has_calibration_users:
+    rclpy.spin_once(listener, timeout_sec=0.1)
+image = np.zeros((32, 48, 3), np.uint8)
+huge = 2**32 - 1
+good = CameraInfo(width=48, height=32)
+bad = [CameraInfo(width=huge), CameraInfo(width=48, binning_x=huge), CameraInfo(k=[np.nan] * 9)]
+for info in [good, *bad, good, bad[0]]:
+    outputs.publish(
+        Header(), image, SEGMENTATION, info, merge_classes(CAMVID, ()), make_settings({})
+    )
+for _ in range(50):
+    rclpy.spin_once(listener, timeout_sec=0.1)
+    if len(received) >= 2:
+        break
+print("published", len(received))
+"""
+
+
+@pytest.mark.parametrize("checks_fields", ["0", "1"])
+def test_a_bad_calibration_costs_itself_and_one_warning(checks_fields: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BAD_CALIBRATION],
+        cwd=Path(__file__).parent,
+        env={**os.environ, "ROS_PYTHON_CHECK_FIELDS": checks_fields},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.stdout == "published 2\n", done.stderr
+    assert done.stderr.count("calibration makes no sense") == 2
+    assert "Traceback" not in done.stderr

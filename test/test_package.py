@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shutil
@@ -11,12 +10,16 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 import zipfile
+from collections.abc import Iterable
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from imports import NODE_FILES, ROOMS, ROOT, imported_names, source_files
 
-ROOT = Path(__file__).resolve().parent.parent
+from gsvnet_lab.cli import VERBS
+from gsvnet_lab.extras import LAB, MODULES, OFFLINE
+
 EXECUTABLES = (
     "segmentation_node",
     "camera",
@@ -27,17 +30,20 @@ EXECUTABLES = (
     "gsvnet",
 )
 
+DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "pyyaml"}
+"""Names on PyPI of modules that are imported under another name."""
+
 ROSDEP_KEYS = {
-    "cv2": "python3-opencv",
-    "matplotlib": "python3-matplotlib",
     "numba": "python3-numba",
     "numpy": "python3-numpy",
+    "opencv-python-headless": "python3-opencv",
+    "pyyaml": "python3-yaml",
+    "safetensors": None,  # has no key: the README installs it with pip
     "torch": "python3-torch",
-    "tqdm": "python3-tqdm",
-    "yaml": "python3-yaml",
 }
-# Triton comes with PyTorch where there is a GPU.
-NO_ROSDEP_KEY = {"safetensors", "triton"}
+"""The key in package.xml of everything that the robot's install takes from PyPI."""
+
+ROS_MESSAGES = ("_msgs", "_srvs", "_interfaces")
 ROS_PACKAGES = {"rclpy", "ament_index_python", "launch", "launch_ros", "cv_bridge"}
 
 ALL_MODULES = """
@@ -142,16 +148,36 @@ def test_wheel_declares_its_scripts_and_needs(wheel: zipfile.ZipFile) -> None:
     (info,) = {name.partition("/")[0] for name in wheel.namelist() if ".dist-info/" in name}
     entry_points = wheel.read(f"{info}/entry_points.txt").decode()
     assert re.findall(r"^(\w+) = ", entry_points, re.MULTILINE) == sorted(EXECUTABLES)
-    metadata = Parser().parsestr(wheel.read(f"{info}/METADATA").decode())
-    needed = metadata.get_all("Requires-Dist") or []
-    names = {re.split(r"[^\w-]", need)[0] for need in needed}
-    pinned = {
-        re.split(r"[\[=]", line)[0]
-        for file in ("requirements.txt", "requirements-ros.txt")
-        for line in requirement_lines(file)
-    }
-    assert names <= pinned
-    assert {"torch", "numpy", "safetensors", "ros-rclpy"} <= names
+    needs = declared_needs(wheel)
+    assert needs[None] == pinned("requirements.txt") - {"setuptools"}
+    assert needs["lab"] == pinned("requirements-lab.txt")
+    assert needs["offline"] <= needs["lab"]
+    assert needs["ros"] == pinned("requirements-ros.txt")
+    assert set(needs) == {None, "lab", "offline", "ros"}
+
+
+def declared_needs(wheel: zipfile.ZipFile) -> dict[str | None, set[str]]:
+    """Return the names of the distributions that a wheel needs, by extra; None for always."""
+    (path,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = Parser().parsestr(wheel.read(path).decode())
+    needs: dict[str | None, set[str]] = {None: set()}
+    for need in metadata.get_all("Requires-Dist") or []:
+        extra = re.search(r"extra == ['\"](\w+)['\"]", need)
+        name = re.split(r"[^\w-]", need)[0]
+        needs.setdefault(extra and extra[1], set()).add(name)
+    return needs
+
+
+def pinned(file: str) -> set[str]:
+    """Return the names of the distributions that a requirements file pins."""
+    return {re.split(r"[\[=]", line)[0] for line in requirement_lines(file)}
+
+
+def test_extras_are_named_by_their_modules(wheel: zipfile.ZipFile) -> None:
+    """`gsvnet` looks for modules before it says which extra is missing."""
+    needs = declared_needs(wheel)
+    for extra, modules in MODULES.items():
+        assert {DISTRIBUTIONS.get(name, name) for name in modules} == needs[extra]
 
 
 def test_colcon_layout(sources: Path, tmp_path: Path) -> None:
@@ -179,7 +205,7 @@ def requirement_lines(file: str) -> list[str]:
 @pytest.mark.parametrize("path", sorted(ROOT.glob("requirements*.txt")), ids=lambda p: p.name)
 def test_requirements_are_pinned(path: Path) -> None:
     for line in requirement_lines(path.name):
-        assert re.match(r"[\w\[\]-]+==[\w.]+($|; python_version )", line), line
+        assert re.match(r"[\w\[\]-]+==[\w.]+($|; (python_version|sys_platform) )", line), line
 
 
 def declared() -> set[str]:
@@ -187,30 +213,49 @@ def declared() -> set[str]:
     return {e.text or "" for kind in ("exec_depend", "depend") for e in tree.iter(kind)}
 
 
-def imported(folder: str) -> set[str]:
-    """Return the top-level names of everything imported under a folder."""
+def needs_of_files(*folders: str) -> set[str]:
+    """Return the names on PyPI of what the files under some folders import, ROS apart."""
     names: set[str] = set()
-    for path in (ROOT / folder).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                names |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names.add(node.module.partition(".")[0])
-    return names - sys.stdlib_module_names - {"gsvnet_ros", "gsvnet_model"}
+    for folder in folders:
+        for file in source_files(folder):
+            names |= {name.partition(".")[0] for name in imported_names(file)}
+    names -= sys.stdlib_module_names | set(ROOMS) | ROS_PACKAGES
+    return {DISTRIBUTIONS.get(name, name) for name in names if not name.endswith(ROS_MESSAGES)}
 
 
-def test_package_xml_declares_what_is_imported() -> None:
-    used = imported("gsvnet_ros") | imported("gsvnet_model") | imported("launch")
-    keys = {ROSDEP_KEYS.get(name, name) for name in used - NO_ROSDEP_KEY}
-    assert keys <= declared()
+def test_every_import_is_declared(wheel: zipfile.ZipFile) -> None:
+    needs = declared_needs(wheel)
+    robot = needs[None] | {"triton"}  # comes with PyTorch where there is a GPU
+    assert needs_of_files("gsvnet_model", "launch", *NODE_FILES) <= robot
+    assert needs_of_files("gsvnet_offline", "street_drive") <= robot | needs["offline"]
+    assert needs_of_files("gsvnet_ros/tools") <= robot | needs["offline"]
+    runtimes = {"onnxruntime", "openvino"}  # compared where somebody has installed them
+    assert needs_of_files("gsvnet_lab") <= robot | needs["lab"] | runtimes
+    # And nothing is declared that no file imports.
+    everywhere = needs_of_files(*ROOMS, "launch")
+    assert needs[None] | needs["lab"] <= everywhere
+
+
+def test_package_xml_declares_the_robot_s_install(wheel: zipfile.ZipFile) -> None:
+    robot = declared_needs(wheel)[None]
+    assert robot == set(ROSDEP_KEYS)
+    keys = {key for key in declared() if key.startswith("python3-")}
+    assert keys == {key for key in ROSDEP_KEYS.values() if key is not None}
+
+
+def test_package_xml_declares_the_ros_packages_that_are_imported() -> None:
+    files = source_files("gsvnet_ros") + source_files("launch")
+    names = {name.partition(".")[0] for path in files for name in imported_names(path)}
+    assert {n for n in names if n in ROS_PACKAGES or n.endswith(ROS_MESSAGES)} <= declared()
     # Imported by name, on first use.
-    assert {"cv_bridge", "vision_msgs"} <= declared()
+    assert "vision_msgs" in declared()
 
 
-def test_no_ros_and_no_cv_bridge_where_they_do_not_belong() -> None:
-    used = imported("gsvnet_model")
-    assert not {n for n in used if n in ROS_PACKAGES or n.endswith(("_msgs", "_srvs"))}
-    assert "cv_bridge" not in imported("gsvnet_ros")
+def test_setup_installs_every_requirements_file() -> None:
+    script = (ROOT / "scripts" / "setup").read_text()
+    assert set(re.findall(r"requirements(?:-\w+)?\.txt", script)) >= {
+        path.name for path in ROOT.glob("requirements*.txt")
+    }
 
 
 def python(code: str) -> str:
@@ -238,20 +283,91 @@ def test_older_versions_have_what_is_needed() -> None:
     python(f"{WITHOUT_NEW_NAMES}{modules}{use}")
 
 
+WITHOUT = """
+import importlib, runpy, sys
+for name in {missing}:
+    sys.modules[name] = None  # as if it was not installed
+"""
+
+
+def python_without(missing: Iterable[str], code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a Python that lacks some modules."""
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(missing=sorted(missing)) + code],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def run_command(*words: str) -> str:
+    """Return code that runs a module of a command with arguments, as `python -m` does."""
+    module, *arguments = words
+    return f"sys.argv = {['-', *arguments]}; runpy.run_module({module!r}, run_name='__main__')"
+
+
+def test_the_robot_s_install_has_all_that_its_programs_import() -> None:
+    programs = ("gsvnet_ros.segmentation_node", "gsvnet_ros.tools.recorder")
+    done = python_without(MODULES[LAB], f"for m in {programs}: importlib.import_module(m)")
+    assert done.returncode == 0, done.stderr
+    words = ("--traversable", "road", "--pointcloud", "/camera/points")
+    done = python_without(MODULES[LAB], run_command("gsvnet_ros.tools.nav2_block", *words))
+    assert done.returncode == 0, done.stderr
+    assert "/camera/points" in done.stdout
+
+
+def test_gsvnet_lists_its_verbs_in_the_robot_s_install() -> None:
+    done = python_without(MODULES[LAB], run_command("gsvnet_lab.cli", "--help"))
+    assert done.returncode == 0, done.stderr
+    assert not [verb.name for verb in VERBS if verb.name not in done.stdout.split()]
+
+
 @pytest.mark.parametrize(
-    ("module", "given", "expected"),
+    ("words", "extra"),
     [
-        ("gsvnet_ros.segmentation_node", {}, ["PASSIVE", "100000"]),
-        ("gsvnet_lab.cli", {}, ["PASSIVE", "100000"]),
-        ("gsvnet_model", {"GOMP_SPINCOUNT": "7"}, ["PASSIVE", "7"]),
-        ("gsvnet_model", {"OMP_WAIT_POLICY": "PASSIVE"}, ["PASSIVE", None]),
+        *[(("gsvnet_lab.cli", verb.name), verb.extra) for verb in VERBS if verb.extra],
+        (("gsvnet_lab.cli", "balance"), LAB),  # an older name
+        (("gsvnet_ros.tools.demo",), OFFLINE),
+        (("gsvnet_ros.tools.camera",), OFFLINE),
+        (("gsvnet_ros.tools.benchmark", "overhead"), OFFLINE),
     ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_threads_wait_awake_for_a_moment_only(
-    module: str, given: dict[str, str], expected: list[str | None]
+def test_a_missing_extra_is_told_in_one_line(words: tuple[str, ...], extra: str) -> None:
+    missing = MODULES[extra][-1]
+    done = python_without([missing], run_command(*words, "--help"))
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert f'needs {missing}: pip install "gsvnet_ros[{extra}]"' in line
+    assert not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [
+        *[
+            (("gsvnet_lab.cli", verb.name), verb.extra)
+            for verb in VERBS
+            if verb.extra != LAB  # the largest: the tests of these verbs hold that it is enough
+        ],
+        (("gsvnet_ros.tools.demo",), OFFLINE),
+        (("gsvnet_ros.tools.benchmark",), OFFLINE),
+    ],
+    ids=lambda value: value if isinstance(value, str | None) else " ".join(value),
+)
+def test_an_extra_is_enough_for_the_commands_that_ask_for_it(
+    words: tuple[str, ...], extra: str | None
 ) -> None:
-    """OpenMP reads how when torch is imported; where threads spin for long, a busy robot crawls."""
-    watch = f"""
+    """Help needs all that the module imports."""
+    missing = set(MODULES[LAB]) - set(MODULES[extra] if extra else ())
+    done = python_without(missing, run_command(*words, "--help"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ")
+
+
+THREADS_WATCH = """
 import os, sys
 names = ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"]
 for name in names:
@@ -262,9 +378,31 @@ class Watch:
         if name == "torch":
             print([os.environ.get(name) for name in names])
 sys.meta_path.insert(0, Watch())
-import {module}
 """
-    assert python(watch) == f"{expected}\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "expected"),
+    [
+        ("gsvnet_ros.startup.run_node", {}, ["PASSIVE", "100000"]),
+        ("gsvnet_ros.tools.demo", {}, ["PASSIVE", "100000"]),
+        ("gsvnet_ros.tools.benchmark.__main__", {}, ["PASSIVE", "100000"]),
+        ("gsvnet_model", {"GOMP_SPINCOUNT": "7"}, ["PASSIVE", "7"]),
+        ("gsvnet_model", {"OMP_WAIT_POLICY": "PASSIVE"}, ["PASSIVE", None]),
+    ],
+)
+def test_threads_spin_for_a_moment_only(
+    module: str, given: dict[str, str], expected: list[str | None]
+) -> None:
+    """OpenMP reads how when torch is imported; where threads spin for long, a busy robot crawls."""
+    assert python(f"{THREADS_WATCH.format(given=given)}import {module}") == f"{expected}\n"
+
+
+@pytest.mark.parametrize("verb", ["combine", "train"])
+def test_threads_of_verbs_spin_for_a_moment_only(verb: str) -> None:
+    """These import torch before they import `gsvnet_model`."""
+    call = f"from gsvnet_lab.cli import main\nmain([{verb!r}, '--help'])"
+    assert python(THREADS_WATCH.format(given={}) + call).startswith("['PASSIVE', '100000']\n")
 
 
 in_the_venv = pytest.mark.skipif(

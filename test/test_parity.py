@@ -22,10 +22,10 @@ from gsvnet_model.networks.propagation import (
     PropagationOutput,
 )
 from gsvnet_model.networks.propagation.edge import edge_map
-from gsvnet_model.networks.propagation.filtering import guided_filter
 from gsvnet_model.networks.propagation.flow import FLOW_DIVISOR
 from gsvnet_model.networks.propagation.kernels import ideal_delay_kernels
-from gsvnet_model.networks.propagation.warp import backward_warp
+from gsvnet_model.ops.mix import guided_filter
+from gsvnet_model.ops.warp import backward_warp
 
 TOLERANCE = 1e-4
 

@@ -9,15 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gsvnet_model.images import preprocessing
-from gsvnet_model.images.preprocessing import (
+from gsvnet_model.images.grid import grid_image, grid_size
+from gsvnet_model.images.network_input import (
     Normalisation,
-    grid_image,
-    grid_size,
     image_tensor,
     input_size,
     keyframe_image,
 )
+from gsvnet_model.ops import average, normalise
 
 RNG = np.random.default_rng(0)
 
@@ -59,7 +58,7 @@ def test_centred_filter_takes_any_view(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     for view in views:
         assert np.array_equal(grid_image(view, 8, "centred"), expected)
-    monkeypatch.setattr(preprocessing, "_AVERAGED_PIXELS_PER_THREAD", 1 << 10)
+    monkeypatch.setattr(average, "_PIXELS_PER_THREAD", 1 << 10)
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
     assert np.array_equal(grid_image(image, 8, "centred"), expected)
@@ -112,7 +111,7 @@ def pixels(kind: str, height: int, width: int) -> Tensor:
 def test_keyframe_image_is_the_image_normalised_and_resized(
     kind: str, scale: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preprocessing, "_PIXELS_PER_THREAD", 1 << 10)
+    monkeypatch.setattr(normalise, "_PIXELS_PER_THREAD", 1 << 10)
     normalisation = Normalisation.swiftnet()
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -158,8 +157,8 @@ def test_keyframe_image_size() -> None:
 
 
 def test_exception() -> None:
-    with pytest.raises(ValueError, match="at least 16 x 16"):
-        grid_size(15, 480, 8, "area")
+    with pytest.raises(ValueError, match=r"at least 1x1 pixels \(width x height\), got 480x0"):
+        grid_size(0, 480, 8, "area")
     with pytest.raises(ValueError, match="grid filter"):
         grid_image(np.zeros((16, 16, 3), np.uint8), 8, "cubic")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="deviations"):

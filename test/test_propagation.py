@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
 from gsvnet_model.networks.propagation.edge import edge_map
-from gsvnet_model.networks.propagation.filtering import guided_filter
 from gsvnet_model.networks.propagation.flow import FlowLight, flow_on_grid
 from gsvnet_model.networks.propagation.guide import GuideNetwork
 from gsvnet_model.networks.propagation.intra import IntraNetwork
 from gsvnet_model.networks.propagation.kernels import ideal_delay_kernels
-from gsvnet_model.networks.propagation.warp import backward_warp
+from gsvnet_model.ops.mix import guided_filter
+from gsvnet_model.ops.warp import backward_warp
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gsvnet_lab.evaluation.reliability import ReliabilityHistogram
-from gsvnet_lab.evaluation.reliability_plot import plot_reliability
+from gsvnet_lab.evaluation.reliability import ReliabilityHistogram, plot_reliability
 
 
 def histogram(*entries: tuple[int, int, int]) -> ReliabilityHistogram:

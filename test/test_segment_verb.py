@@ -11,8 +11,8 @@ import pytest
 from models import moving_images
 
 from gsvnet_lab.cli import main
-from gsvnet_lab.data.label_png import read_labels
 from gsvnet_model import VideoSegmenter, load_model
+from gsvnet_offline.sources.label_png import read_labels
 
 
 def segment(weights: Path, source: Path, output: Path) -> int:

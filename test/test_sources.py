@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -173,6 +174,41 @@ def test_old_clips_make_room(cache: Path, monkeypatch: pytest.MonkeyPatch) -> No
     open_images(BUILT_IN, HEIGHT, WIDTH, num_images=2)
     (kept,) = cache.iterdir()
     assert kept.name.endswith("_2")
+
+
+def test_only_clips_make_room(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(street_clip, "_MAX_CACHE_BYTES", 10)
+    open_images(BUILT_IN, HEIGHT, WIDTH, num_images=1)
+    (clip,) = cache.iterdir()
+    elsewhere = cache.parent / "elsewhere"
+    for folder in (elsewhere, cache / "of_the_user"):
+        folder.mkdir()
+        (folder / "images.npy").write_bytes(bytes(1000))
+    (clip / "note.txt").write_text("kept")
+    (cache / "1_a_2x3_4").symlink_to(elsewhere)
+    open_images(BUILT_IN, HEIGHT, WIDTH, num_images=2)
+    assert not (clip / "images.npy").exists()
+    assert (clip / "note.txt").read_text() == "kept"
+    assert (cache / "of_the_user" / "images.npy").exists()
+    assert (elsewhere / "images.npy").exists()
+
+
+@pytest.mark.parametrize("planted", ["link", "writable"])
+def test_a_folder_that_others_prepared_is_refused(
+    planted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder, elsewhere = tmp_path / f"gsvnet_ros_{os.getuid()}", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if planted == "link":
+        folder.symlink_to(elsewhere)
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+    with pytest.raises(ValueError, match=r"only this user may write to.*XDG_CACHE_HOME"):
+        open_images(BUILT_IN, HEIGHT, WIDTH, num_images=1)
+    assert not list(elsewhere.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from models import random_model
 
-from gsvnet_lab.evaluation.metrics import ConfusionMatrix
+from gsvnet_lab.evaluation.metrics import ConfusionMatrix, pooled
+from gsvnet_lab.evaluation.reliability import ReliabilityHistogram
 from gsvnet_lab.evaluation.stability import FlickerCount, measure_streams
 from gsvnet_model import VideoSegmenter
 from street_drive import StreetDrive
@@ -30,22 +31,34 @@ def test_equals_a_plain_loop() -> None:
     model = random_model()
     kinds = [(1, 0.0), (2, 0.0), (2, 0.5)]
     measured = measure_streams(model, [(frame.image, frame.labels) for frame in frames], kinds)
-    for figures, (interval, carry_over) in zip(measured, kinds, strict=True):
-        assert (figures.interval, figures.carry_over) == (interval, carry_over)
+    for figures, (interval, blending) in zip(measured, kinds, strict=True):
+        assert (figures.interval, figures.temporal_blending) == (interval, blending)
         matrix, steady, changed = ConfusionMatrix(11), 0, 0
+        by_age = [ConfusionMatrix(11) for _ in range(interval)]
+        reliability = [ReliabilityHistogram() for _ in range(interval)]
         for start in range(interval):
-            stream = VideoSegmenter(model, interval, carry_over=carry_over)
-            labels = [
-                stream.step(frame.image, "shift" if index == start > 0 else None).labels
+            stream = VideoSegmenter(model, interval, temporal_blending=blending)
+            steps = [
+                stream.step(frame.image, force_keyframe="shift" if index == start > 0 else "")
                 for index, frame in enumerate(frames)
             ]
+            labels = [step.labels for step in steps]
             for index in range(len(frames)):
                 matrix.update(labels[index], truth[index])
+                if index >= 1:  # the longest interval is 2
+                    age = steps[index].keyframe_age
+                    by_age[age].update(labels[index], truth[index])
+                    reliability[age].update(labels[index], steps[index].confidence, truth[index])
                 if index:
                     same = (truth[index] == truth[index - 1]) & (truth[index] != 255)
                     steady += int(same.sum())
                     changed += int((same & (labels[index] != labels[index - 1])).sum())
         assert figures.miou == pytest.approx(matrix.miou())
+        assert figures.average_miou == pytest.approx(pooled(by_age).miou())
+        assert figures.minimum_miou == pytest.approx(by_age[-1].miou())
+        assert figures.expected_calibration_error == pytest.approx(
+            [histogram.expected_calibration_error() for histogram in reliability]
+        )
         assert figures.flicker == pytest.approx(100 * changed / steady)
     assert measured[0].flicker > 0
     assert measured[1].flicker != measured[2].flicker

@@ -32,7 +32,7 @@ from gsvnet_lab.tradeoff.measure import (
 from gsvnet_model import VideoSegmenter
 from gsvnet_model.checkpoint import read_networks, save_model
 from gsvnet_model.outputs.classes import ClassTable
-from gsvnet_model.scheduling import FixedPolicy
+from gsvnet_model.scheduling.fixed import FixedPolicy
 from street_drive import StreetDrive
 
 
@@ -128,8 +128,8 @@ class TestMeasurement:
         step = VideoSegmenter.step
 
         def recorded(stream: VideoSegmenter, *arguments: object) -> object:
-            assert isinstance(stream.policy, FixedPolicy)
-            steps.append(stream.policy.interval)
+            assert isinstance(stream.options.policy, FixedPolicy)
+            steps.append(stream.options.policy.interval)
             return step(stream, *arguments)  # type: ignore[arg-type]
 
         monkeypatch.setattr(VideoSegmenter, "step", recorded)

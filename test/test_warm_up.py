@@ -11,11 +11,11 @@ import numpy as np
 from gsvnet_model import VideoSegmenter, load_model
 from gsvnet_model.ops.cpu.propagation import mix_rows, warp_rows
 from gsvnet_model.ops.cpu.signals import add_signal_rows
-from gsvnet_ros.node.segmentation_node import _warm_up
+from gsvnet_ros.node.segmentation_node import warm_up
 
 loops = (warp_rows, mix_rows, add_signal_rows)
 model = load_model(device="cpu")
-_warm_up(model)
+warm_up(model)
 ready = [list(loop.signatures) for loop in loops]
 assert all(ready), ready
 segmenter = VideoSegmenter(model, 100)

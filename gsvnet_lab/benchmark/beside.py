@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Other processes that keep cores busy, as on a robot that does more than see."""
+"""Processes that keep cores busy, like the other programs of a robot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOOP = "import os\nwhile os.getppid() == {}: pass"
 
 @contextlib.contextmanager
 def busy_processes(count: int) -> Iterator[None]:
-    """Run that many processes meanwhile, each of which takes a whole core if it can."""
+    """Run `count` processes during the block, each of which takes a whole core if it can."""
     command = [sys.executable, "-c", _LOOP.format(os.getpid())]
     processes = [subprocess.Popen(command) for _ in range(count)]
     try:

@@ -11,17 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from gsvnet_lab.universal.network import UniversalPropagation
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What one network holds and does per frame.
+    """Size of one network and its work per frame.
 
     Attributes:
-        parameters: trained numbers, statistics of batch normalisation not included.
-        multiply_adds: of the convolutions on one frame.
+        parameters: number of trained parameters, without the statistics of batch normalisation.
+        multiply_adds: multiply-adds of the convolutions on one frame.
     """
 
     parameters: int
@@ -41,7 +42,8 @@ class Complexity:
         size: (height, width) of the images.
         keyframe: cost of a keyframe.
         propagation: cost of a propagated frame.
-        flow: what of that is the flow network's: all that warping alone needs.
+        flow: the flow network's part of the cost of a propagated frame: all that warping alone
+            needs.
     """
 
     size: tuple[int, int]
@@ -56,7 +58,10 @@ class Complexity:
 
 
 def measure_complexity(
-    keyframe: nn.Module, propagation: PropagationNetwork, info: ModelInfo, size: tuple[int, int]
+    keyframe: nn.Module,
+    propagation: PropagationNetwork | UniversalPropagation,
+    info: ModelInfo,
+    size: tuple[int, int],
 ) -> Complexity:
     """Count what both networks cost on images of one size; nothing is computed.
 
@@ -67,11 +72,11 @@ def measure_complexity(
     Args:
         keyframe: the keyframe network.
         propagation: the propagation network.
-        info: gives input scale, grid and class count.
+        info: info of the weights: input scale, grid, number of classes.
         size: (height, width) of the images.
 
     Raises:
-        ValueError: if the image is too small for a grid.
+        ValueError: if the images have no pixel.
 
     See:
         Paper Sec. 4 (parameters and GFLOPs of keyframes and other frames).

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gsvnet_lab.benchmark.timing import Spread
-from gsvnet_model.images.preprocessing import image_on_grid, image_tensor
+from gsvnet_lab.data.on_grid import image_on_grid
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
+from gsvnet_model.ops.changed_cells import changed_cells
 from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
-from gsvnet_model.outputs.labels import labels_on_device
-from gsvnet_model.scheduling import changed_cells, where_moving
+from gsvnet_model.ops.labels import labels_on_device
+from gsvnet_model.stream.advance import advance_cells
 
 _Frame: TypeAlias = Callable[..., tuple[Tensor, ...]]
 """From the image, and the state and the image on the grid before it, to labels and the same."""
@@ -48,9 +50,9 @@ class DeviceStream:
     """Labels the frames of one stream as `VideoSegmenter` does, without a word to the host.
 
     The host decides nothing on the way: keyframes come at a fixed interval, scene cuts are not
-    looked for, frames in which nothing moved are computed like all others, keyframes carry nothing
-    over, and confidences do not depend on the estimated quality. So a GPU can replay whole frames,
-    from image to labels.
+    looked for, frames in which nothing moved are computed like all others, keyframes are not
+    blended, and confidences do not depend on the estimated quality. So a GPU can replay whole
+    frames, from image to labels.
 
     Args:
         model: the weights.
@@ -112,8 +114,8 @@ def _propagated(
     """Return the same, from the state and the image on the grid of the frame before."""
     current = _on_grid(model, image)
     moving = changed_cells(current, reference)
-    new = where_moving(moving, model.plain_propagate(state, current, reference).logits, state)
-    return _labelled(new, image, temperature), new, where_moving(moving, current, reference)
+    (new, kept, _), _ = advance_cells(model.plain_propagate, state, reference, current, moving)
+    return _labelled(new, image, temperature), new, kept
 
 
 def _on_grid(model: SegmentationModel, image: Tensor) -> Tensor:

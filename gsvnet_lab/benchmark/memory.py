@@ -23,7 +23,7 @@ class MemoryFigures:
 
     Attributes:
         peak_mb: highest use during six keyframe intervals.
-        growth_mb: how much of that came in the second half of them.
+        growth_mb: growth of the highest use during the last three of these intervals.
     """
 
     peak_mb: float
@@ -31,11 +31,11 @@ class MemoryFigures:
 
 
 def stream_memory(workload: Workload, interval: int) -> MemoryFigures:
-    """Return what a stream needs on top of the process with weights and images.
+    """Return the memory that a stream needs beyond weights and images.
 
     Args:
-        workload: what is run; on a GPU the figures are what torch holds of its memory.
-        interval: keyframe interval of the stream.
+        workload: model and images. On a GPU, the memory that torch has reserved there counts.
+        interval: keyframe interval of the stream, frames.
     """
     # A fresh process: what this one has freed would be reused and not be counted.
     context = multiprocessing.get_context("spawn")

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The released arrangement of the computation: the baseline that speed is measured against."""
+"""The computation arranged as in the released code: the baseline of speed measurements."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.networks.propagation.flow import flow_on_grid
 
 
 class ReleasedArrangement:
-    """A stream that does per frame what the released code does, with the same weights.
+    """A stream that computes every frame as the released code does, with the same weights.
 
     float32, layer by layer; the kernel bank as a 3-D convolution that makes every filtered map;
-    all logits interpolated to full size before argmax and softmax. Keyframes are released from
-    the grid of the released code.
+    all logits interpolated to full size before argmax and softmax. The labels of keyframes too
+    are decoded from logits on the grid.
 
     Args:
         keyframe: the keyframe network as trained, float32.
         propagation: the propagation network as trained.
-        info: what belongs to the weights.
-        device: where both run; the networks are copied there.
+        info: info of the weights.
+        device: device that both networks are copied to and run on.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ReleasedArrangement:
         """
         height, width = image.shape[:2]
         grid = self._info.grid_size(height, width)
-        # In planes, as the released code has them: interleaved pixels would take our one pass.
+        # Planar, as in the released code: interleaved pixels would take our faster single pass.
         pixels = image_tensor(image, self._device).contiguous()
         current = self._info.normalisation.apply(pixels)
         if self._logits is None or self._previous is None:

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The tables that the benchmark prints."""
+"""The benchmark's figures and the tables that it prints."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from gsvnet_lab.reporting.model_card import markdown_table
 
 @dataclass(frozen=True)
 class WorkloadFigures:
-    """All that was measured of one workload.
+    """All figures of one workload.
 
     Attributes:
-        size: of the images, WxH.
+        size: size of the images, WxH.
         classes: number of classes.
         scale: keyframe input pixels per image pixel; 0 is what the weights are meant for.
-        timing: of frames and throughput.
-        device_resident: of frames that come from a GPU's memory and stay there; None on the CPU.
-        streams: of several streams at once, one entry per number of streams.
-        memory: of one stream, if measured.
-        runtimes: of the networks in other runtimes, if compared.
+        timing: times of frames, and throughput.
+        device_resident: times of frames that come from a GPU's memory and stay there; None on the
+            CPU.
+        streams: figures of several streams at once, one entry per number of streams.
+        memory: memory of one stream; None if not measured.
+        runtimes: figures of the networks in other runtimes; empty if not compared.
     """
 
     size: str
@@ -39,7 +40,7 @@ class WorkloadFigures:
 
     @property
     def name(self) -> str:
-        """What the rows of the tables begin with."""
+        """Text at the start of the rows of the tables."""
         scale = f"scale {self.scale:g}" if self.scale else "the weights' own scale"
         return f"{self.size}, {self.classes} classes, {scale}"
 
@@ -68,7 +69,7 @@ def _frame_table(results: Sequence[WorkloadFigures]) -> str:
     for result in results:
         timing = result.timing
         for kind, speedup in timing.speedup.items():
-            ours, published = timing.frames[kind], timing.frames[f"published {kind}"]
+            ours, released = timing.frames[kind], timing.frames[f"released {kind}"]
             stages = ", ".join(f"{name} {ms:.1f}" for name, ms in timing.stage_ms[kind].items())
             rows.append(
                 (
@@ -77,11 +78,11 @@ def _frame_table(results: Sequence[WorkloadFigures]) -> str:
                     ours.median_ms,
                     ours.p95_ms,
                     stages,
-                    published.median_ms,
+                    released.median_ms,
                     f"{speedup:.2f}",
                 )
             )
-    header = ("workload", "frame", "ms", "p95", "stages (wall ms)", "published ms", "speedup")
+    header = ("workload", "frame", "ms", "p95", "stages (wall ms)", "released ms", "speedup")
     return markdown_table(header, rows)
 
 

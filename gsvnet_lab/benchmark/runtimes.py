@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The networks in other runtimes, beside ours: what would a dependency bring?"""
+"""The networks in other runtimes beside ours: would a dependency pay?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from gsvnet_lab.benchmark.workload import Workload
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.networks.fuse_batch_norm import fuse_batch_norm
 from gsvnet_model.networks.propagation import PropagationNetwork
@@ -29,11 +29,11 @@ from gsvnet_model.networks.propagation.edge import edge_map
 from gsvnet_model.networks.propagation.inference import PropagationInference
 
 Run: TypeAlias = Callable[[], Sequence[Tensor]]
-"""Runs a network once on its example; the first output are (1, K, h, w) logits."""
+"""Runs a network once on its example inputs; the first output is (1, K, h, w) logits."""
 
 
 Prepare: TypeAlias = Callable[[nn.Module, tuple[Tensor, ...], torch.dtype], tuple[Run, torch.dtype]]
-"""From a network, its inputs and the wanted precision to a run and the precision that it has."""
+"""Takes a network, its inputs and the wanted precision; returns a run and its precision."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class RuntimeFigures:
     """One network in one runtime.
 
     Attributes:
-        network: which part of the computation.
-        runtime: name, and precision where it is not that of the model.
-        missing: how to get the runtime where it is not installed, else "".
+        network: name of the part of the computation.
+        runtime: name of the runtime, and its precision where that is not the model's.
+        missing: command that installs the runtime where it is missing, else "".
         prepare_s: seconds from the network to its first result: export, compilation.
-        median_ms: time of a run.
+        median_ms: median time of a run.
         speedup: our time / its time, median over repetitions of runs one right after the other.
         agreement: share of the cells of the output that have our label.
     """
@@ -64,10 +64,10 @@ class _Example:
     """A network with inputs.
 
     Attributes:
-        network: what it is called in the tables.
-        module: float32, batch normalisation folded.
-        inputs: float32.
-        ours: runs it our way.
+        network: name of the network in the tables.
+        module: the network, float32, batch normalisation fused.
+        inputs: example inputs, float32.
+        ours: runs the network as this package does.
     """
 
     network: str
@@ -78,11 +78,11 @@ class _Example:
 
 @dataclass(frozen=True)
 class Runtime:
-    """How to prepare a network.
+    """One runtime.
 
     Attributes:
-        packages: names to import, which are also those on PyPI.
-        prepare: what to do with a network.
+        packages: names of the packages that it needs, for import and on PyPI.
+        prepare: makes a network ready to run.
     """
 
     packages: tuple[str, ...]
@@ -95,10 +95,10 @@ def compare_runtimes(
     """Time the networks of a workload in other runtimes, all in turns.
 
     Args:
-        workload: on the CPU.
-        names: out of `RUNTIMES`.
-        repetitions: how often each runs.
-        now: the clock, in seconds.
+        workload: model and images; on the CPU.
+        names: names of runtimes, out of `RUNTIMES`.
+        repetitions: number of times that each network runs in each runtime.
+        now: returns the time in seconds.
 
     Raises:
         ValueError: if the workload is on another device.
@@ -206,7 +206,7 @@ def _compare(
     repetitions: int,
     now: Callable[[], float],
 ) -> list[RuntimeFigures]:
-    """Return the figures of one network, ours first."""
+    """Return the figures of one network in all runtimes, ours first."""
     runs, prepare_s, missing = {"ours": example.ours}, {"ours": 0.0}, []
     for name in names:
         how_to_get = _missing(name)
@@ -240,7 +240,7 @@ def _compare(
 
 
 def _missing(name: str) -> str:
-    """Return how to get what a runtime needs and is not there, else ""."""
+    """Return the command that installs what a runtime lacks, or "" if it lacks nothing."""
     if name == "torch.compile" and not shutil.which(os.environ.get("CXX", "g++")):
         return "a C++ compiler: apt install g++"
     packages = [name for name in RUNTIMES[name].packages if not importlib.util.find_spec(name)]

@@ -22,14 +22,20 @@ Clock = Literal["wall", "cpu"]
 CLOCKS: tuple[str, ...] = get_args(Clock)
 
 MIN_IMAGES = 3
-"""A keyframe and two propagated frames of the released arrangement a repetition: it is slow."""
+"""Frames of the released arrangement in a repetition: a keyframe and two more, since it is slow."""
 
 _PER_FRAME_IMAGES = 2
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Milliseconds of one kind of frame."""
+    """Times of one kind of frame.
+
+    Attributes:
+        median_ms: median, milliseconds.
+        p95_ms: 95th percentile, milliseconds.
+        samples: number of times.
+    """
 
     median_ms: float
     p95_ms: float
@@ -37,7 +43,7 @@ class Spread:
 
     @classmethod
     def of(cls, milliseconds: Sequence[float]) -> Spread:
-        """Return the figures of a list of times."""
+        """Return the figures of a list of times in milliseconds."""
         p95 = float(np.percentile(milliseconds, 95))
         return cls(float(np.median(milliseconds)), p95, len(milliseconds))
 
@@ -50,11 +56,13 @@ class FrameFigures:
     medians over the repetitions: a process that slows some repetitions down slows both sides.
 
     Attributes:
-        frames: by kind: "keyframe", "propagated", "released keyframe", "released propagated".
-        stage_ms: by kind and stage of the stream, medians of wall time.
-        speedup: by kind, "keyframe" and "propagated": released time / our time.
-        frames_per_s: by keyframe interval.
-        throughput_ratio: by keyframe interval, frames per second / those of interval 1.
+        frames: times of frames by kind: "keyframe", "propagated", "released keyframe", "released
+            propagated".
+        stage_ms: median wall time of every stage of the stream, by kind of frame and stage.
+        speedup: released time / our time, by kind of frame: "keyframe" and "propagated".
+        frames_per_s: frames per second, by keyframe interval.
+        throughput_ratio: frames per second / frames per second of interval 1, by keyframe
+            interval.
         boundary_share: share of grid cells on a propagated frame whose corners differ in label.
     """
 
@@ -68,7 +76,13 @@ class FrameFigures:
 
 @dataclass(frozen=True)
 class StreamFigures:
-    """Several streams at once: frames per second of all together, and times of a frame."""
+    """Several streams at once.
+
+    Attributes:
+        streams: number of streams.
+        frames_per_s: frames per second of all streams together.
+        frame: times of a frame.
+    """
 
     streams: int
     frames_per_s: float
@@ -76,7 +90,7 @@ class StreamFigures:
 
 
 def clock_of(name: Clock) -> Callable[[], float]:
-    """Return the clock of that name, in seconds."""
+    """Return a function that gives the time in seconds: "wall", or "cpu" of all threads."""
     return time.perf_counter if name == "wall" else time.process_time
 
 
@@ -92,10 +106,11 @@ def time_frames(
 
     Args:
         model: the weights.
-        released: the baseline, of the same weights.
-        images: consecutive frames, as many as the largest interval and `MIN_IMAGES` at least.
-        intervals: keyframe intervals to step through whole; 1, per-frame segmentation, is added.
-        repetitions: how often; one more goes first and does not count.
+        released: the baseline, with the same weights.
+        images: consecutive (H, W, 3) uint8 RGB frames, at least `MIN_IMAGES` and as many as the
+            largest interval.
+        intervals: keyframe intervals to time; 1, per-frame segmentation, is added.
+        repetitions: number of repetitions that count; one more goes first.
         clock: "wall" time, or "cpu" time of all threads for a machine that is not quiet.
     """
     now = clock_of(clock)
@@ -116,7 +131,7 @@ def time_frames(
 
 
 class _Repetition:
-    """The times of one repetition, milliseconds: frames, stages and means of an interval."""
+    """Milliseconds of one repetition: of frames, of stages, and means over an interval."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -195,7 +210,15 @@ def time_streams(
     num_streams: int,
     repetitions: int,
 ) -> StreamFigures:
-    """Time several streams at once, a thread each, on one model; keyframes do not coincide."""
+    """Time several streams at once on one model, a thread for each; keyframes do not coincide.
+
+    Args:
+        model: the weights.
+        images: consecutive (H, W, 3) uint8 RGB frames, repeated as often as needed.
+        interval: keyframe interval of every stream, frames.
+        num_streams: number of streams.
+        repetitions: number of keyframe intervals that are timed.
+    """
     barrier = threading.Barrier(num_streams + 1)
     frames = interval * repetitions
     times: list[list[float]] = [[] for _ in range(num_streams)]
@@ -226,7 +249,7 @@ def time_streams(
 
 
 def boundary_share(labels: NDArray[np.uint8], stride: int) -> float:
-    """Return the share of grid cells whose four corners differ in label."""
+    """Return the share of grid cells, of `stride` pixels, whose four corners differ in label."""
     corners = labels[::stride, ::stride]
     first = corners[:-1, :-1]
     others = (corners[1:, :-1], corners[:-1, 1:], corners[1:, 1:])

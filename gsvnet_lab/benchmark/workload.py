@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""What is measured: models of any class count on a moving street."""
+"""Models and images for measurements: any number of classes, a rendered street drive."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.outputs.classes import ClassTable
 
 _HANDICAP = 4.0
-"""How far the logits of copied classes lie below the originals'."""
+"""Difference by which the logits of copied classes are lower than the originals'."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """Which model works on which images.
+    """A model and the images that it labels.
 
     Attributes:
         size: (height, width) of the images.
         num_classes: classes of the model; not fewer than the weights have.
         scale: keyframe input pixels per image pixel; 0 is what the weights are meant for.
         weights: checkpoint, None for the shipped one.
-        device: as for `load_model`.
-        precision: as for `load_model`.
+        device: device of the model; see `load_model`.
+        precision: precision of the keyframe network; see `load_model`.
     """
 
     size: tuple[int, int]
@@ -55,12 +55,12 @@ class Workload:
         return ReleasedArrangement(*self.networks(), choose_device(self.device))
 
     def networks(self) -> tuple[nn.Module, PropagationNetwork, ModelInfo]:
-        """Return both networks, float32 on the CPU, and what belongs to them.
+        """Return both networks, float32 on the CPU, and their info.
 
-        Classes beyond those of the weights are copies of the first ones whose logits lie lower.
-        So a model of 19 classes computes what one of 19 classes computes, and its label map has
-        the boundaries of the trained model; random weights would give noise, which is slower to
-        label than anything a camera sees.
+        Classes beyond those of the weights are copies of the first classes with lower logits. So
+        the cost is that of a model with so many classes, and the label map has the boundaries of
+        the trained model. Random weights would give noise, which is slower to label than anything
+        a camera sees.
 
         Raises:
             ValueError: if the weights have more classes.
@@ -78,7 +78,7 @@ class Workload:
         palette = tuple((index, index, index) for index in range(self.num_classes))
         classes = ClassTable(names, palette)
         own = info.at_scale(self.scale) if self.scale else info
-        # That of a copied class is the original's.
+        # A copied class has the additive logit of its original.
         bias = info.logit_adjustment and tuple(
             info.logit_adjustment[index % known] for index in range(self.num_classes)
         )
@@ -101,7 +101,7 @@ def _with_classes(network: nn.Module, known: int, num_classes: int) -> nn.Module
 
 
 def _propagation_with_classes(network: PropagationNetwork, num_classes: int) -> PropagationNetwork:
-    """Return a copy of a propagation network with more classes; the guide ignores the new ones."""
+    """Return a copy of a propagation network with more classes, which its guide ignores."""
     known = network.config.num_classes
     wide = PropagationNetwork(dataclasses.replace(network.config, num_classes=num_classes))
     state = network.state_dict()
@@ -116,7 +116,7 @@ def _propagation_with_classes(network: PropagationNetwork, num_classes: int) -> 
 
 
 def _with_outputs(layer: nn.Conv2d, num_classes: int) -> nn.Conv2d:
-    """Return a convolution whose outputs beyond the known ones repeat them, lower."""
+    """Return a convolution with more outputs: the added outputs repeat the first, but lower."""
     assert layer.bias is not None  # every output layer of this package has one
     repeats, rows = divmod(torch.arange(num_classes).numpy(), layer.out_channels)
     wide = copy.deepcopy(layer)

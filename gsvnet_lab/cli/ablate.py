@@ -7,33 +7,39 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from gsvnet_lab.cli.options import add_data_option
+from gsvnet_lab.cli.options import add_data_option, add_device_option, add_json_option
 from gsvnet_lab.data.camvid import find_camvid
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
 from gsvnet_lab.training.ablation import VARIANTS, ablate, ablation_table
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
 from gsvnet_lab.training.recipe import read_recipe
 from gsvnet_model.checkpoint import default_weights, read_networks
-from gsvnet_model.hardware.device import AUTO, choose_device
+from gsvnet_model.hardware.device import choose_device
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("ablate", help="compare variants of the propagation network")
+    parser = verbs.add_parser("ablate")
     parser.add_argument("--recipe", type=Path, required=True, help="YAML file in recipes/")
     parser.add_argument(
         "--weights",
         type=Path,
-        help="weights that give the keyframes and the flow network (default: the installed ones)",
+        help="weights whose keyframe and flow network all variants use (default: shipped)",
     )
     names = [variant.name for variant in VARIANTS]
     parser.add_argument(
-        "--variants", nargs="+", choices=names, default=names, help="rows to train (default: all)"
+        "--variants",
+        nargs="+",
+        choices=names,
+        default=names,
+        help="variants to train (default: all)",
     )
     add_data_option(parser)
-    parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder for the runs of all variants"
+    )
+    add_json_option(parser)
+    add_device_option(parser)
     parser.set_defaults(run=_run)
 
 

@@ -12,21 +12,17 @@ from gsvnet_lab.cli.options import (
     chosen_model,
     chosen_split,
 )
-from gsvnet_lab.fitting.logit_adjustment import fit_class_bias
-from gsvnet_model.checkpoint import store_logit_adjustment
+from gsvnet_lab.fitting.logit_adjustment import fit_logit_adjustment
+from gsvnet_lab.fitting.store import store_logit_adjustment
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser(
-        "adjust-logits",
-        aliases=["balance"],  # its name when the shipped weights were made
-        help="fit one additive logit per class, for the highest mIoU",
-    )
+    parser = verbs.add_parser("adjust-logits")
     add_data_option(parser)
     add_split_option(parser, "train")
     parser.add_argument(
-        "--store", action="store_true", help="store the class bias in the weights file"
+        "--store", action="store_true", help="store the additive logits in the weights file"
     )
     add_model_options(parser)
     parser.set_defaults(run=_run)
@@ -34,8 +30,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _run(options: argparse.Namespace) -> None:
     weights, model = chosen_model(options)
-    fit = fit_class_bias(model, chosen_split(options, model.info))
-    print(f"mIoU of the stills: {fit.miou_before:.1f}, with the bias {fit.miou_after:.1f}")
+    fit = fit_logit_adjustment(model, chosen_split(options, model.info))
+    print(f"mIoU of the images: {fit.miou_before:.1f}, with additive logits {fit.miou_after:.1f}")
     for name, value in zip(model.info.classes.names, fit.values, strict=True):
         print(f"{name:>12} {value:+.2f}")
     if options.store:

@@ -7,7 +7,6 @@ import argparse
 import dataclasses
 import itertools
 import os
-from pathlib import Path
 
 import cv2
 import torch
@@ -17,15 +16,15 @@ from gsvnet_lab.benchmark.device_resident import time_device_resident
 from gsvnet_lab.benchmark.memory import stream_memory
 from gsvnet_lab.benchmark.report import WorkloadFigures, report
 from gsvnet_lab.benchmark.runtimes import RUNTIMES, compare_runtimes, runtime_versions
-from gsvnet_lab.benchmark.timing import (
-    CLOCKS,
-    MIN_IMAGES,
-    clock_of,
-    time_frames,
-    time_streams,
-)
+from gsvnet_lab.benchmark.timing import MIN_IMAGES, clock_of, time_frames, time_streams
 from gsvnet_lab.benchmark.workload import Workload
-from gsvnet_lab.cli.options import add_model_options, counting_number, image_size
+from gsvnet_lab.cli.options import (
+    add_clock_option,
+    add_json_option,
+    add_model_options,
+    add_threads_option,
+    image_size,
+)
 from gsvnet_lab.reporting.environment import describe_machine, write_json
 from gsvnet_model.hardware.device import choose_device
 
@@ -41,38 +40,56 @@ _QUICK: dict[str, object] = {
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("benchmark", help="measure speed and memory on the built-in drive")
+    parser = verbs.add_parser("benchmark")
     parser.add_argument(
-        "--sizes", nargs="+", type=image_size, default=[(360, 480), (1024, 2048)], metavar="WxH"
+        "--sizes",
+        nargs="+",
+        type=image_size,
+        default=[(360, 480), (1024, 2048)],
+        metavar="WxH",
+        help="image sizes",
     )
-    parser.add_argument("--classes", nargs="+", type=int, default=[19], metavar="K")
+    parser.add_argument(
+        "--classes", nargs="+", type=int, default=[19], metavar="K", help="numbers of classes"
+    )
     parser.add_argument(
         "--scales",
         nargs="+",
         type=float,
         default=[0.75],
-        help="keyframe input / image pixels; 0 is what the weights are meant for",
+        help="keyframe input pixels per image pixel and direction; 0 takes what the weights are "
+        "meant for (default: 0.75)",
     )
-    parser.add_argument("--intervals", nargs="+", type=int, default=[2, 4], metavar="L")
-    parser.add_argument("--streams", nargs="*", type=int, default=[], help="streams at once")
+    parser.add_argument(
+        "--intervals", nargs="+", type=int, default=[2, 4], metavar="L", help="keyframe intervals"
+    )
+    parser.add_argument(
+        "--streams", nargs="*", type=int, default=[], help="numbers of streams to run at once"
+    )
     parser.add_argument("--memory", action="store_true", help="measure the memory of a stream")
     parser.add_argument(
-        "--runtimes", nargs="*", choices=RUNTIMES, default=[], help="compare with these on the CPU"
-    )
-    parser.add_argument("--repetitions", type=int, default=10)
-    parser.add_argument(
-        "--beside", type=int, default=0, metavar="N", help="busy processes meanwhile (%(default)s)"
-    )
-    parser.add_argument(
-        "--threads", type=counting_number, help="threads of torch (default: its own choice)"
+        "--runtimes",
+        nargs="*",
+        choices=RUNTIMES,
+        default=[],
+        help="runtimes to compare with, on the CPU",
     )
     parser.add_argument(
-        "--clock", choices=CLOCKS, default=CLOCKS[0], help="cpu for a machine that is not quiet"
+        "--repetitions", type=int, default=10, help="repetitions that count (%(default)s)"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="everything once on small images, in seconds"
+        "--beside",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes that keep cores busy meanwhile (%(default)s)",
     )
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    add_threads_option(parser)
+    add_clock_option(parser)
+    parser.add_argument(
+        "--quick", action="store_true", help="measure everything once on small images, in seconds"
+    )
+    add_json_option(parser)
     add_model_options(parser)
     parser.set_defaults(run=_run)
 

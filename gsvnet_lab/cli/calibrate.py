@@ -13,15 +13,20 @@ from gsvnet_lab.cli.options import (
     chosen_split,
 )
 from gsvnet_lab.fitting.calibration import fit_temperatures
-from gsvnet_model.checkpoint import store_temperatures
+from gsvnet_lab.fitting.store import store_temperatures
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("calibrate", help="fit confidences to labelled footage of your own")
+    parser = verbs.add_parser("calibrate")
     add_data_option(parser)
     add_split_option(parser, "val")
-    parser.add_argument("--ages", type=int, default=5, help="number of temperatures")
+    parser.add_argument(
+        "--ages",
+        type=int,
+        default=5,
+        help="number of temperatures, one per keyframe age (%(default)s)",
+    )
     parser.add_argument(
         "--store", action="store_true", help="store the temperatures in the weights file"
     )
@@ -34,6 +39,6 @@ def _run(options: argparse.Namespace) -> None:
     temperatures = fit_temperatures(model, chosen_split(options, model.info), options.ages)
     before = ", ".join(f"{value:.2f}" for value in model.info.temperatures)
     print(f"temperatures by age: {', '.join(f'{value:.2f}' for value in temperatures)}")
-    print(f"those of the weights: {before}")
+    print(f"temperatures of the weights so far: {before}")
     if options.store:
         store_temperatures(weights, temperatures)

@@ -16,12 +16,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Declare the verb."""
     parser = verbs.add_parser(
         "combine",
-        help="let keyframes be carried by the propagation network of other weights",
-        description="A trained propagation network serves keyframes of any network that has the "
-        "same classes: it needs no training for the next one.",
+        description="A trained propagation network propagates keyframes of any network that has "
+        "the same classes, without training it again.",
     )
-    parser.add_argument("keyframe", type=Path, help="weights whose keyframe network is taken")
-    parser.add_argument("propagation", type=Path, help="weights whose propagation network is taken")
+    parser.add_argument("keyframe", type=Path, help="weights to take the keyframe network from")
+    parser.add_argument(
+        "propagation", type=Path, help="weights to take the propagation network from"
+    )
     parser.add_argument("output", type=Path, help="safetensors file to write")
     parser.set_defaults(run=_run)
 
@@ -40,12 +41,16 @@ def _run(options: argparse.Namespace) -> None:
         info,
         grid_stride=lender.grid_stride,
         grid_filter=lender.grid_filter,
-        # The first is that of keyframes.
+        # The first temperature is that of keyframes.
         temperatures=(info.temperatures[0], *lender.temperatures[1:]),
         temperature_slope=lender.temperature_slope,
+        propagation_trained=lender.propagation_trained,
         quality=lender.quality,
         metrics={},
         command=command,
     )
     save_model(options.output, keyframe, propagation, info, torch.float16)
-    print(f"weights: {options.output}; 'gsvnet fit-quality --store' fits their estimate of quality")
+    print(
+        f"weights: {options.output}; 'gsvnet fit-quality --store' fits the estimate of quality to "
+        "this pair of networks"
+    )

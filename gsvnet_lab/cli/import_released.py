@@ -9,7 +9,7 @@ from pathlib import Path
 from gsvnet_lab.released.keyframe import read_released_keyframe
 from gsvnet_lab.released.propagation import read_released_propagation
 from gsvnet_model.checkpoint import save_model
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationNetwork
@@ -18,7 +18,7 @@ from gsvnet_model.outputs.classes import CAMVID, CITYSCAPES, ClassTable
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("import", help="convert released checkpoints (.pt, .pth, .tar)")
+    parser = verbs.add_parser("import")
     parser.add_argument("keyframe", type=Path, help="SwiftNet-R18 or BiSeNet-R18 checkpoint")
     parser.add_argument("propagation", type=Path, help="GSVNet checkpoint with FlowLight")
     parser.add_argument("output", type=Path, help="safetensors file to write")

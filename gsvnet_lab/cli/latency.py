@@ -1,29 +1,32 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""`gsvnet latency`: keyframes in the stream against keyframes beside it, at a camera's rate."""
+"""`gsvnet latency`: blocking against asynchronous keyframes at a camera's rate."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
 
 from gsvnet_lab.cli.options import (
     add_data_option,
+    add_json_option,
     add_model_options,
     chosen_model,
     counting_number,
 )
 from gsvnet_lab.data.camvid import find_camvid, open_split
 from gsvnet_lab.evaluation.latency import LatencyFigures, measure_latency
+from gsvnet_lab.evaluation.metrics import check_labelled
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
 from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("latency", help="compare keyframes in the stream and beside it")
+    parser = verbs.add_parser("latency")
     add_data_option(parser)
-    parser.add_argument("--rate", type=float, default=15.0, help="of the camera, Hz (%(default)g)")
+    parser.add_argument(
+        "--rate", type=float, default=15.0, help="rate of the camera, Hz (%(default)g)"
+    )
     parser.add_argument(
         "--interval",
         type=counting_number,
@@ -34,9 +37,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--repetitions",
         type=counting_number,
         default=3,
-        help="how often the clip is played (%(default)s)",
+        help="number of times the clip is played to each mode (%(default)s)",
     )
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    add_json_option(parser)
     add_model_options(parser)
     parser.set_defaults(run=_run)
 
@@ -46,6 +49,7 @@ def _run(options: argparse.Namespace) -> None:
         raise ValueError(f"expected a rate of more than 0 Hz, got {options.rate:g}")
     weights, model = chosen_model(options)
     split = open_split(find_camvid(options.data), "val", model.info.classes.num_classes)
+    check_labelled(split[options.interval :], "the split val")
     modes = measure_latency(model, split, options.rate, options.interval, options.repetitions)
     unit = modes["blocking"].propagated_ms
     rows = {mode: _figures(figures, unit) for mode, figures in modes.items()}
@@ -75,7 +79,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _figures(figures: LatencyFigures, unit_ms: float) -> dict[str, float]:
-    """Return the figures of a mode; `unit_ms` is a propagated frame of the blocking mode."""
+    """Return the figures of a mode; `unit_ms` is the time of a propagated frame when blocking."""
     return {
         "propagated_ms": figures.propagated_ms,
         "p50_ms": figures.latency_at(50),

@@ -7,29 +7,23 @@ import argparse
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gsvnet_lab.benchmark.timing import CLOCKS, Clock, clock_of
-from gsvnet_lab.cli.options import add_data_option, add_model_options, chosen_model
+from gsvnet_lab.benchmark.timing import Clock, clock_of
+from gsvnet_lab.cli.options import (
+    add_clock_option,
+    add_data_option,
+    add_json_option,
+    add_model_options,
+    chosen_model,
+)
 from gsvnet_lab.data.camvid import find_camvid
 from gsvnet_lab.fitting.quality import agreement_of, cut_signals
 from gsvnet_lab.policy_study.comparison import Comparison, compare
 from gsvnet_lab.policy_study.keyframe_age_table import KeyframeAgeTable, Video, keyframe_age_table
-from gsvnet_lab.policy_study.learned_baselines import (
-    Baseline,
-    PairNetwork,
-    load_baselines,
-    predicted_disagreement,
-)
-from gsvnet_lab.policy_study.report import (
-    comparison_table,
-    plot_comparisons,
-    summary_table,
-)
+from gsvnet_lab.policy_study.report import comparison_table, plot_comparisons, summary_table
 from gsvnet_lab.policy_study.schedule import FrameCosts, run_policy
 from gsvnet_lab.policy_study.videos import (
     EVALUATION_SEED,
@@ -40,10 +34,10 @@ from gsvnet_lab.policy_study.videos import (
     varied_order,
 )
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
-from gsvnet_model.checkpoint.atomic_file import atomic_write
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.outputs.classes import CAMVID
-from gsvnet_model.scheduling import AdaptivePolicy, QualityModel
+from gsvnet_model.scheduling.adaptive import AdaptivePolicy
+from gsvnet_model.scheduling.quality import QualityModel
 from gsvnet_model.stream.segmenter import VideoSegmenter
 
 _DISTANCES = 24
@@ -54,27 +48,32 @@ _TIMED_FRAMES = 12
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("schedule", help="compare keyframe policies")
+    parser = verbs.add_parser("schedule")
     add_data_option(parser)
-    parser.add_argument("--quality", type=Path, required=True, help="what fit-quality wrote")
     parser.add_argument(
-        "--baselines", type=Path, metavar="FILE", help="what fit-quality wrote under that name"
+        "--quality", type=Path, required=True, help="JSON file that 'gsvnet fit-quality' wrote"
     )
     parser.add_argument(
-        "--varied", type=int, default=3, help="clips of varied motion (%(default)s)"
+        "--varied", type=int, default=3, help="number of clips of varied motion (%(default)s)"
     )
-    parser.add_argument("--drives", type=int, default=10, help="street drives (%(default)s)")
-    parser.add_argument("--video", nargs="*", default=[], help="more videos, judged by agreement")
-    parser.add_argument("--frames", type=int, default=100, help="of each of these (%(default)s)")
-    parser.add_argument("--tables", type=Path, help="folder that keeps what was computed")
     parser.add_argument(
-        "--clock",
-        choices=CLOCKS,
-        default=CLOCKS[0],
-        help="what frames cost; cpu for a machine that is not quiet",
+        "--drives", type=int, default=10, help="number of street drives (%(default)s)"
     )
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--plot", type=Path, help="file for the plot")
+    parser.add_argument(
+        "--video",
+        nargs="*",
+        default=[],
+        help="videos without labels, judged by agreement with keyframes",
+    )
+    parser.add_argument(
+        "--frames", type=int, default=100, help="number of frames of each --video (%(default)s)"
+    )
+    parser.add_argument(
+        "--tables", type=Path, help="folder that keeps the keyframe-age tables for the next call"
+    )
+    add_clock_option(parser)
+    add_json_option(parser)
+    parser.add_argument("--plot", type=Path, help="image file to draw the comparison to")
     add_model_options(parser)
     parser.set_defaults(run=_run)
 
@@ -87,7 +86,6 @@ def _run(options: argparse.Namespace) -> None:
             f"in, got {', '.join(model.info.classes.names)}"
         )
     quality = _read_quality(options.quality)
-    learned = _Learned(model, options.baselines, options.tables, sha256(weights)[:12])
     clip = clip_video(find_camvid(options.data))
     varied: list[Video] = [
         [clip[index] for index in varied_order(len(clip), seed)] for seed in range(options.varied)
@@ -113,15 +111,13 @@ def _run(options: argparse.Namespace) -> None:
             for number, video in enumerate(videos)
         ]
         pooled += own
-        others = learned.of(name, videos)
-        comparisons[name] = compare(own, quality, costs, None, others)
-        comparisons[f"{name}, perfect keyframes"] = compare(own, quality, costs, exact, others)
+        comparisons[name] = compare(own, quality, costs)
+        comparisons[f"{name}, perfect keyframes"] = compare(own, quality, costs, exact)
     for name in options.video:
         video = unlabelled_video(name, options.frames)
         own = [tables.of(Path(name).stem, video)]
         pooled += own
-        others = learned.of(Path(name).stem, [video])
-        comparisons[f"{Path(name).name} (agreement)"] = compare(own, quality, costs, None, others)
+        comparisons[f"{Path(name).name} (agreement)"] = compare(own, quality, costs)
     correlation, error = agreement_of(quality, pooled)
     cuts = cut_signals(model, [clip, *drives], _CUTS, seed=1)
     found = int(quality.is_cut(cuts).sum())
@@ -159,7 +155,7 @@ def _read_quality(path: Path) -> QualityModel:
     """Read what `gsvnet fit-quality --json` wrote.
 
     Raises:
-        ValueError: if it is something else.
+        ValueError: if the file holds something else.
     """
     try:
         return QualityModel(**json.loads(path.read_text())["quality"])
@@ -170,13 +166,13 @@ def _read_quality(path: Path) -> QualityModel:
 
 
 class _Tables:
-    """Pair tables, computed once where a folder keeps them."""
+    """Keyframe-age tables of videos, computed once where a folder keeps them."""
 
     def __init__(self, model: SegmentationModel, folder: Path | None, weights: str) -> None:
         self._model, self._folder, self._weights = model, folder, weights
 
     def of(self, name: str, video: Video, perfect: bool = False) -> KeyframeAgeTable:
-        """Return the table of a video, under a name of its own."""
+        """Return the table of a video; in the folder it has the given name."""
         if self._folder is None:
             return keyframe_age_table(self._model, video, _DISTANCES, perfect)
         kind = "truth" if perfect else "network"
@@ -187,45 +183,8 @@ class _Tables:
         return KeyframeAgeTable.load(path)
 
 
-class _Learned:
-    """What the methods of others predict, computed once where a folder keeps it."""
-
-    def __init__(
-        self, model: SegmentationModel, path: Path | None, folder: Path | None, weights: str
-    ) -> None:
-        self._model, self._folder = model, folder
-        self._networks: dict[Baseline, PairNetwork] = {}
-        self._key = weights
-        if path is not None:
-            self._networks = load_baselines(path, model.device)
-            self._key = f"{weights}_{sha256(path)[:12]}"
-
-    def of(self, name: str, videos: Sequence[Video]) -> dict[str, list[NDArray[np.float64]]]:
-        """Return by baseline the (T, D) predictions for videos under a name of their own."""
-        return {
-            baseline: [
-                self._prediction(baseline, network, f"{name} {number}", video)
-                for number, video in enumerate(videos)
-            ]
-            for baseline, network in self._networks.items()
-        }
-
-    def _prediction(
-        self, baseline: Baseline, network: PairNetwork, name: str, video: Video
-    ) -> NDArray[np.float64]:
-        if self._folder is None:
-            return predicted_disagreement(baseline, network, self._model, video, _DISTANCES)
-        file = f"{name} {_digest(video)} {baseline} {self._key}.npy".replace(" ", "_")
-        path = self._folder / file
-        if not path.exists():
-            found = predicted_disagreement(baseline, network, self._model, video, _DISTANCES)
-            with atomic_write(path) as partial:
-                np.save(partial, found)
-        return np.asarray(np.load(path), np.float64)
-
-
 def _digest(video: Video) -> str:
-    """Return what tells a video from others of its name."""
+    """Return a text that differs between videos of one name."""
     found = hashlib.sha256()
     for image, labels in video:
         found.update(image.tobytes())
@@ -234,7 +193,7 @@ def _digest(video: Video) -> str:
 
 
 def _measured_costs(model: SegmentationModel, clip: Video, clock: Clock) -> FrameCosts:
-    """Return the median cost of both kinds of frames."""
+    """Return the median times of keyframes and propagated frames."""
     now = clock_of(clock)
     segmenter = VideoSegmenter(model, 2)
     times: dict[bool, list[float]] = {True: [], False: []}
@@ -248,7 +207,7 @@ def _measured_costs(model: SegmentationModel, clip: Video, clock: Clock) -> Fram
 def _longest_standing(
     tables: _Tables, clip: Video, quality: QualityModel, costs: FrameCosts
 ) -> list[int]:
-    """Return the intervals of the default policy on a standing scene with a camera's noise."""
+    """Return the adaptive policy's keyframe intervals on a standing scene with camera noise."""
     rng = np.random.default_rng(0)
     image, truth = clip[0]
     video: Video = [

@@ -24,7 +24,7 @@ _MOST_TICKS = 65535
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("segment", help="label a video file or a folder of images")
+    parser = verbs.add_parser("segment")
     parser.add_argument("source", help="video file, folder of images, or street")
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
     parser.add_argument(

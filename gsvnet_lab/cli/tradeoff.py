@@ -11,19 +11,24 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gsvnet_lab.benchmark.timing import CLOCKS
 from gsvnet_lab.cli.options import (
+    add_clock_option,
     add_data_option,
+    add_device_option,
+    add_json_option,
+    add_precision_option,
     add_split_option,
+    add_threads_option,
     chosen_split,
-    counting_number,
 )
+from gsvnet_lab.evaluation.metrics import check_labelled
 from gsvnet_lab.reporting.environment import describe_machine, sha256, write_json
 from gsvnet_lab.reporting.model_card import markdown_table
 from gsvnet_lab.tradeoff.curves import (
     Lead,
     lead_at_interval,
     per_frame_curve,
+    plot_tradeoff,
     propagation_curve,
     smallest_lead,
 )
@@ -33,9 +38,8 @@ from gsvnet_lab.tradeoff.measure import (
     measure_accuracy,
     measure_throughput,
 )
-from gsvnet_lab.tradeoff.plot import plot_tradeoff
 from gsvnet_model.checkpoint import default_weights, read_networks
-from gsvnet_model.hardware.device import AUTO, PRECISIONS, choose_device, choose_precision
+from gsvnet_model.hardware.device import choose_device, choose_precision
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
@@ -49,7 +53,7 @@ _TIMED_IMAGES = 32
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("tradeoff", help="plot accuracy over throughput")
+    parser = verbs.add_parser("tradeoff")
     add_data_option(parser)
     add_split_option(parser, "val")
     parser.add_argument(
@@ -57,27 +61,33 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="safetensors files; the first one's propagation is judged (default: shipped)",
+        help="weights files; the propagation of the first is judged (default: the shipped weights)",
     )
     parser.add_argument(
         "--scales",
         type=float,
         nargs="+",
         default=[0.5, 0.6, 0.75, 1.0],
-        help="input / image pixels of per-frame segmentation; the weights' own is added",
-    )
-    parser.add_argument("--intervals", type=int, nargs="+", default=[1, 2, 3, 4, 5], metavar="L")
-    parser.add_argument("--repetitions", type=int, default=20)
-    parser.add_argument(
-        "--clock", choices=CLOCKS, default=CLOCKS[0], help="cpu for a machine that is not quiet"
+        help="keyframe input pixels per image pixel of per-frame segmentation; the scale that the "
+        "weights are meant for is added",
     )
     parser.add_argument(
-        "--threads", type=counting_number, help="threads of torch (default: its own choice)"
+        "--intervals",
+        type=int,
+        nargs="+",
+        default=[1, 2, 3, 4, 5],
+        metavar="L",
+        help="keyframe intervals",
     )
-    parser.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--precision", default=AUTO, choices=PRECISIONS)
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--plot", type=Path, help="file for the plot")
+    parser.add_argument(
+        "--repetitions", type=int, default=20, help="repetitions that count (%(default)s)"
+    )
+    add_clock_option(parser)
+    add_threads_option(parser)
+    add_device_option(parser)
+    add_precision_option(parser)
+    add_json_option(parser)
+    parser.add_argument("--plot", type=Path, help="image file to draw the curves to")
     parser.set_defaults(run=_run)
 
 
@@ -97,6 +107,7 @@ def _run(options: argparse.Namespace) -> None:
     if any(info.classes != infos[0].classes for info in infos):
         raise ValueError(f"expected weights of the same classes, got {', '.join(names)}")
     split = chosen_split(options, infos[0])
+    check_labelled(split[max(options.intervals) - 1 :], f"the split {options.split}")
     models, contestants = _line_up(networks, split[0][1].shape, options)
     images = [split[index][0] for index in range(min(len(split), _TIMED_IMAGES))]
     frames_per_s = measure_throughput(
@@ -155,12 +166,12 @@ def _line_up(
     size: tuple[int, ...],
     options: argparse.Namespace,
 ) -> tuple[dict[tuple[str, float], SegmentationModel], list[Contestant]]:
-    """Return the models by weights and input scale, and the contestants in order.
+    """Return the models by weights and input scale, and the contestants in their order.
 
     Args:
-        networks: of the weights, by name.
+        networks: keyframe network, propagation network and info, by name of the weights.
         size: (height, width) of the images.
-        options: of the command.
+        options: options of the command.
     """
     height, width = size
     device = choose_device(options.device)

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""`gsvnet train keyframe|propagation`: train, or continue where a run was cut."""
+"""`gsvnet train keyframe|propagation|universal`: train, or continue where a run was cut."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from gsvnet_lab.cli.options import add_data_option
+from gsvnet_lab.cli.options import add_data_option, add_device_option
 from gsvnet_lab.data.camvid import find_camvid
 from gsvnet_lab.training.keyframe import train_keyframe
 from gsvnet_lab.training.keyframe_recipe import KeyframeRecipe
@@ -17,45 +17,72 @@ from gsvnet_lab.training.propagation import train_propagation
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
 from gsvnet_lab.training.recipe import read_parts
 from gsvnet_lab.training.run import Run
-from gsvnet_model.checkpoint import read_networks, save_model
-from gsvnet_model.hardware.device import AUTO, choose_device
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_lab.training.universal import train_universal
+from gsvnet_lab.training.universal_recipe import UniversalRecipe
+from gsvnet_lab.universal.checkpoint import UNIVERSAL_WEIGHTS, UniversalInfo, save_universal
+from gsvnet_lab.universal.network import UniversalPropagation
+from gsvnet_model.checkpoint import default_weights, read_networks, save_model
+from gsvnet_model.hardware.device import choose_device
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationConfig, PropagationNetwork
+from gsvnet_model.networks.propagation.flow import FlowLight
 from gsvnet_model.outputs.classes import CAMVID
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser("train", help="train a keyframe or propagation network")
-    kinds = parser.add_subparsers(required=True, metavar="keyframe|propagation")
-    keyframe = kinds.add_parser("keyframe", help="train an image network for the keyframes")
+    parser = verbs.add_parser("train")
+    kinds = parser.add_subparsers(required=True, metavar="keyframe|propagation|universal")
+    keyframe = kinds.add_parser("keyframe", help="train a keyframe network on labelled images")
     keyframe.set_defaults(run=_train_keyframe)
     keyframe.add_argument(
         "--start",
         type=Path,
-        help="weights to start from: of this network, whose propagation network is kept, or of one "
-        "with the same encoder (default: from scratch)",
+        help="weights to start from: of the recipe's network (their propagation network is kept) "
+        "or of another network with the same encoder (default: random weights)",
     )
     keyframe.add_argument(
-        "--teacher", type=Path, help="weights whose keyframe network the recipe distils"
+        "--teacher",
+        type=Path,
+        help="weights whose keyframe network teaches; needed where the recipe has a distillation",
     )
-    propagation = kinds.add_parser("propagation", help="train propagation for frozen keyframes")
+    propagation = kinds.add_parser(
+        "propagation", help="train a propagation network for a trained keyframe network"
+    )
     propagation.set_defaults(run=_train_propagation)
     propagation.add_argument(
-        "--keyframe", type=Path, required=True, help="weights.safetensors of a keyframe run"
+        "--keyframe",
+        type=Path,
+        required=True,
+        help="weights whose keyframe network makes the keyframes",
     )
     propagation.add_argument(
         "--start",
         type=Path,
-        help="weights whose propagation network to start from (default: from scratch)",
+        help="weights whose propagation network to start from (default: random weights)",
     )
-    for kind in (keyframe, propagation):
+    universal = kinds.add_parser(
+        "universal", help="train a propagation network for any keyframe network (a study)"
+    )
+    universal.set_defaults(run=_train_universal)
+    universal.add_argument(
+        "--weights",
+        type=Path,
+        help="weights whose keyframe network makes the keyframes, and whose flow network is "
+        "started from (default: the shipped weights)",
+    )
+    for kind in (keyframe, propagation, universal):
         kind.add_argument("--recipe", type=Path, required=True, help="YAML file in recipes/")
         add_data_option(kind)
-        kind.add_argument("--output", type=Path, required=True, help="folder of the run")
-        kind.add_argument("--device", default=AUTO, help="auto, cpu, cuda or cuda:N")
+        kind.add_argument(
+            "--output",
+            type=Path,
+            required=True,
+            help="folder of the run: checkpoint, log and weights",
+        )
+        add_device_option(kind)
 
 
 def _train_keyframe(options: argparse.Namespace) -> None:
@@ -64,14 +91,14 @@ def _train_keyframe(options: argparse.Namespace) -> None:
     if distils != (options.teacher is not None):
         raise ValueError(
             f"{options.recipe}: expected {'a' if distils else 'no'} --teacher, since the recipe "
-            f"{'distils one' if distils else 'distils none'}"
+            f"{'has' if distils else 'has no'} distillation"
         )
     if len({(part.network, part.num_classes) for part in parts}) > 1:
         raise ValueError(f"{options.recipe}: expected parts of one network and number of classes")
     device = choose_device(options.device)
-    info = ModelInfo(parts[0].network, CAMVID, Normalisation.swiftnet())
+    info = ModelInfo(parts[0].network, CAMVID, Normalisation.swiftnet(), propagation_trained=False)
     _check_classes(options.recipe, parts[0].num_classes, info)
-    # Until its own is trained, the propagation network is one that has learned nothing.
+    # A weights file holds both networks: until one is trained, this one has random weights.
     propagation = PropagationNetwork(PropagationConfig(parts[0].num_classes))
     command = f"gsvnet train keyframe --recipe {options.recipe.name}"
     network, teacher = None, None
@@ -136,6 +163,25 @@ def _train_propagation(options: argparse.Namespace) -> None:
         _save(options.output, folder, keyframe, learned, info)
 
 
+def _train_universal(options: argparse.Namespace) -> None:
+    parts = read_parts(options.recipe, UniversalRecipe)
+    if len({part.universal for part in parts}) > 1:
+        raise ValueError(f"{options.recipe}: expected parts of one universal network")
+    keyframe, propagation, info = read_networks(options.weights or default_weights())
+    info = info.unfitted()
+    _check_classes(options.recipe, parts[0].network.num_classes, info)
+    device, data = choose_device(options.device), find_camvid(options.data)
+    start: UniversalPropagation | FlowLight = propagation.flow
+    for part, folder in zip(parts, _folders(options.output, len(parts)), strict=True):
+        weights = train_universal(part, keyframe, info, data, folder, device, start)
+        start = learned = UniversalPropagation(part.universal)
+        learned.load_state_dict(weights)
+    command = f"{info.command}; gsvnet train universal --recipe {options.recipe.name}"
+    path = options.output / UNIVERSAL_WEIGHTS
+    save_universal(path, learned, UniversalInfo(info.normalisation, command))
+    print(f"weights: {path}")
+
+
 def _check_same(name: str, weights: Path, got: ModelInfo, training: ModelInfo) -> None:
     if getattr(got, name) != getattr(training, name):
         raise ValueError(
@@ -153,7 +199,7 @@ def _check_classes(recipe: Path, num_classes: int, info: ModelInfo) -> None:
 
 
 def _folders(output: Path, num_parts: int) -> list[Path]:
-    """Return the folder of every part; an only one has all of the run's."""
+    """Return the folder of every part; the only part of a run has the run's own folder."""
     if num_parts == 1:
         return [output]
     return [output / f"part{number}" for number in range(1, num_parts + 1)]
@@ -166,19 +212,19 @@ def _save(
     propagation: PropagationNetwork,
     info: ModelInfo,
 ) -> None:
-    """Write what a run has learned, unless an earlier call has.
+    """Write the weights of a run, unless an earlier call wrote them.
 
     Args:
-        folder: where to.
-        run: folder of the run; the last one of several.
-        keyframe: its keyframe network.
-        propagation: its propagation network.
-        info: what belongs to the weights.
+        folder: folder to write weights.safetensors to.
+        run: folder of the run; of the last part where there are several.
+        keyframe: the keyframe network to write.
+        propagation: the propagation network to write.
+        info: info of the weights.
     """
     path = folder / "weights.safetensors"
     if path.exists() and path.stat().st_mtime >= Run.checkpoint_file(run).stat().st_mtime:
-        # What was fitted and stored in them since is not learned again.
-        print(f"weights: {path}, of an earlier call: there was nothing left to learn")
+        # Temperatures and the like that were fitted and stored since would be lost.
+        print(f"weights: {path}, written by an earlier call: nothing was left to train")
         return
     save_model(path, keyframe, propagation, info, torch.float16)
     print(f"weights: {path}")

@@ -5,21 +5,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, overload
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_lab.data.file_order import natural_order
 from gsvnet_lab.data.label_check import check_label_ids
-from gsvnet_lab.data.label_png import MAX_PIXELS, read_labels
-from gsvnet_lab.data.regular_file import read_regular_file
 from gsvnet_model.outputs.classes import IGNORE_INDEX
+from gsvnet_offline.sources.file_order import natural_order
+from gsvnet_offline.sources.image_file import read_image
+from gsvnet_offline.sources.label_png import read_labels
 
 DATA_VARIABLE = "GSVNET_DATA"
 
@@ -167,27 +165,3 @@ def check_same_size(
         f"{label_file} and {image.shape[1]}x{image.shape[0]} in {image_file} (width x height); "
         f"{cure}"
     )
-
-
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Return an image file as (H, W, 3) uint8 RGB, upright as its metadata says.
-
-    Raises:
-        ValueError: if the file is not a readable image, or a PNG of more than `MAX_PIXELS`.
-        OSError: if the file cannot be opened.
-    """
-    content = read_regular_file(path)
-    if content.startswith(b"\x89PNG") and len(content) > 24:
-        width, height = struct.unpack(">II", content[16:24])
-        if width * height > MAX_PIXELS:
-            raise ValueError(
-                f"expected an image of at most {MAX_PIXELS} pixels, got {path} of {width}x{height} "
-                "(width x height)"
-            )
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise ValueError(f"expected a readable image, got {path}")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_lab.data.camvid import LabelledImage, check_same_size, read_image
-from gsvnet_lab.data.label_png import read_labels
+from gsvnet_lab.data.camvid import LabelledImage, check_same_size
 from gsvnet_model.outputs.classes import IGNORE_INDEX
+from gsvnet_offline.sources.image_file import read_image
+from gsvnet_offline.sources.label_png import read_labels
 
 _IMAGES, _LABELS = "leftImg8bit_sequence", "gtFine"
 _IDS, _TRAIN_IDS = "_gtFine_labelIds.png", "_gtFine_labelTrainIds.png"

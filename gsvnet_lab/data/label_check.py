@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_lab.data.label_png import read_labels
 from gsvnet_model.outputs.classes import IGNORE_INDEX
+from gsvnet_offline.sources.label_png import read_labels
 
 _NUM_FILES = 20
 

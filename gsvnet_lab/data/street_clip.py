@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +31,10 @@ DEFAULT_NUM_IMAGES = 150
 
 _MAX_CLIP_BYTES = 600_000_000
 _MAX_CACHE_BYTES = 1_500_000_000
+
+_FILES = ("images.npy", "labels.npy")
+_UNFINISHED = "unfinished_"
+_CLIP_NAME = re.compile(r"\d+_\w+_\d+x\d+_\d+")
 
 
 class StreetClip:
@@ -60,8 +67,8 @@ class StreetClip:
         fitting = max(2, _MAX_CLIP_BYTES // (4 * height * width))
         self._num_rendered = min(self._num_images, fitting)
         folder = _rendered(height, width, self._num_rendered)
-        self._images = np.load(folder / "images.npy", mmap_mode="r")
-        self._labels = np.load(folder / "labels.npy", mmap_mode="r")
+        self._images = np.load(folder / _FILES[0], mmap_mode="r")
+        self._labels = np.load(folder / _FILES[1], mmap_mode="r")
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """Return the images from the start, each (H, W, 3) uint8 RGB."""
@@ -82,19 +89,19 @@ def _rendered(height: int, width: int, count: int) -> Path:
     """Return a folder with `count` images or more, rendered if there is none."""
     key = f"{SEED}_{RENDERER_VERSION}_{width}x{height}"
     cache = _cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
     for folder in cache.glob(f"{key}_*"):
-        if int(folder.name.rpartition("_")[2]) >= count:
+        is_whole = _is_clip(folder) and all((folder / name).is_file() for name in _FILES)
+        if is_whole and int(folder.name.rpartition("_")[2]) >= count:
             os.utime(folder)
             return folder
     folder = cache / f"{key}_{count}"
     print(f"rendering the built-in clip, {count} images of {width}x{height} (once)", flush=True)
     drive = StreetDrive(SEED, height, width, DEFAULT_RATE_HZ)
     # Renamed when complete: a stopped start must not leave half a clip behind.
-    unfinished = Path(tempfile.mkdtemp(dir=cache, prefix="unfinished_"))
+    unfinished = Path(tempfile.mkdtemp(dir=cache, prefix=_UNFINISHED))
     try:
-        images = _new_array(unfinished / "images.npy", (count, height, width, 3))
-        labels = _new_array(unfinished / "labels.npy", (count, height, width))
+        images = _new_array(unfinished / _FILES[0], (count, height, width, 3))
+        labels = _new_array(unfinished / _FILES[1], (count, height, width))
         for index in tqdm(range(count), leave=False, disable=None):
             frame = drive.frame(index)
             images[index], labels[index] = frame.image, frame.labels
@@ -102,8 +109,11 @@ def _rendered(height: int, width: int, count: int) -> Path:
         try:
             unfinished.rename(folder)
         except OSError:
-            if not folder.is_dir():  # else a second start was faster
+            if not folder.is_dir():
                 raise
+            # A second start was faster, or something else lies there.
+            for name in _FILES:
+                (unfinished / name).replace(folder / name)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     _remove_oldest(cache, folder)
@@ -118,21 +128,48 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _cache_folder() -> Path:
-    """Return where clips are kept: the user's cache, or in a container without one /tmp."""
+    """Return where clips are kept: the user's cache, or in a container without one /tmp.
+
+    Raises:
+        ValueError: if others could have put something in the folder below /tmp.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
     try:
         folder = (Path(base) if base else Path.home() / ".cache") / "gsvnet_ros" / "street_clip"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     except (OSError, RuntimeError):  # not writable; no home
-        return Path(tempfile.gettempdir()) / f"gsvnet_ros_{os.getuid()}" / "street_clip"
+        private = Path(tempfile.gettempdir()) / f"gsvnet_ros_{os.getuid()}"
+    with suppress(FileExistsError):
+        private.mkdir(mode=0o700)
+    status = private.lstat()
+    is_private = status.st_uid == os.getuid() and not status.st_mode & 0o022
+    if not stat.S_ISDIR(status.st_mode) or not is_private:
+        raise ValueError(
+            f"expected {private} to be a folder that only this user may write to, got another; "
+            "remove it, or set XDG_CACHE_HOME to a folder for the rendered clip"
+        )
+    folder = private / "street_clip"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _remove_oldest(cache: Path, kept: Path) -> None:
     """Remove the clips used longest ago until the cache is small enough."""
-    clips = sorted(cache.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    clips = [path for path in cache.iterdir() if _is_clip(path)]
+    clips.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     total = 0
     for clip in (kept, *(clip for clip in clips if clip != kept)):
-        total += sum(path.stat().st_size for path in clip.glob("*"))
+        files = [clip / name for name in _FILES]
+        total += sum(path.stat().st_size for path in files if path.exists())
         if total > _MAX_CACHE_BYTES and clip != kept:
-            shutil.rmtree(clip, ignore_errors=True)
+            # These two alone: whatever else lies there was not put there by this program.
+            for path in files:
+                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                clip.rmdir()
+
+
+def _is_clip(path: Path) -> bool:
+    is_named = _CLIP_NAME.fullmatch(path.name) or path.name.startswith(_UNFINISHED)
+    return bool(is_named) and path.is_dir() and not path.is_symlink()

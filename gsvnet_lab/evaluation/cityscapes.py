@@ -21,9 +21,9 @@ def evaluate_snippets(
     """Label the last frame of every snippet from a keyframe at each of its frames.
 
     Args:
-        model: the weights, of the 19 classes.
-        snippets: all of as many frames as there are distances.
-        keyframe_output: as for `evaluate_distances`.
+        model: the weights, of the 19 classes of Cityscapes.
+        snippets: snippets of one length; the number of their frames is the number of distances.
+        keyframe_output: see `evaluate_distances`.
 
     Returns:
         Confusion matrices and confidences at full resolution.

@@ -16,12 +16,12 @@ from tqdm import tqdm
 from gsvnet_lab.data.camvid import LabelledImage
 from gsvnet_lab.evaluation.metrics import ConfusionMatrix, pooled
 from gsvnet_lab.evaluation.reliability import ReliabilityHistogram
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.networks.propagation import PropagationOutput
-from gsvnet_model.networks.propagation.warp import backward_warp
-from gsvnet_model.scheduling import FrameQuality, changed_cells, frame_signals, where_moving
-from gsvnet_model.stream.state import publish
+from gsvnet_model.ops.warp import backward_warp
+from gsvnet_model.scheduling.quality import FrameQuality
+from gsvnet_model.stream.advance import advance
+from gsvnet_model.stream.state import Decoded, decode_labels
 
 KeyframeOutput = Literal["network", "grid"]
 KEYFRAME_OUTPUTS: tuple[str, ...] = get_args(KeyframeOutput)
@@ -146,12 +146,12 @@ def count_keyframes(
     if len(sequence) < max_interval:
         raise ValueError(f"expected at least {max_interval} frames, got {len(sequence)}")
     frames = _Frames(model, sequence, starts.start, starts.stop + max_interval - 1)
-    published = [model.segment(image_tensor(frames.image(t), model.device)) for t in starts]
-    state = torch.cat([model.to_grid(logits, frames.grid) for logits in published])
+    keyframe_logits = [model.segment(image_tensor(frames.image(t), model.device)) for t in starts]
+    state = torch.cat([model.to_grid(logits, frames.grid) for logits in keyframe_logits])
     if keyframe_output == "grid":
-        published = [state[number][None] for number in range(len(state))]
+        keyframe_logits = [state[number][None] for number in range(len(state))]
     qualities = [FrameQuality() for _ in starts]
-    keyframes = [frames.labels(logits, FrameQuality()) for logits in published]
+    keyframes = [frames.labels(logits, FrameQuality()) for logits in keyframe_logits]
     shown = list(keyframes)
     warped_state, reference = state, frames.inputs(starts)
     for distance in range(max_interval):
@@ -161,16 +161,14 @@ def count_keyframes(
             break
         if distance:
             targets = range(starts.start + distance, starts.start + distance + count)
-            current = frames.inputs(targets)
-            state, reference = state[:count], reference[:count]
-            output = model.propagate(state, current, reference)
-            warped_state = backward_warp(warped_state[:count], output.flow)
-            # As in a stream: what stands still keeps its labels, those of a keyframe its own.
-            moving = changed_cells(current, reference)
-            qualities = _later(qualities, model, output, current, reference, state, moving)
-            state = where_moving(moving, output.logits, state)
-            reference = where_moving(moving, current, reference)
-            for number in torch.nonzero(moving.flatten(1).any(1)).flatten().tolist():
+            step = advance(model, state[:count], reference[:count], frames.inputs(targets))
+            state, reference = step.logits, step.reference
+            qualities = [
+                step.quality_after(model, number, quality)
+                for number, quality in enumerate(qualities[:count])
+            ]
+            warped_state = backward_warp(warped_state[:count], step.flow)
+            for number in np.flatnonzero(step.moved).tolist():
                 shown[number] = frames.labels(state[number][None], qualities[number])
         for number, start in enumerate(starts[:count]):
             target = start + distance
@@ -180,31 +178,12 @@ def count_keyframes(
             warped = keyframes[number]
             if distance:
                 warped = frames.labels(warped_state[number][None], qualities[number])
-            result.propagated[distance].update(shown[number][0], truth)
-            result.reliability[distance].update(*shown[number], truth)
-            result.warped[distance].update(warped[0], truth)
-            result.repeated[distance].update(keyframes[number][0], truth)
-
-
-def _later(
-    qualities: Sequence[FrameQuality],
-    model: SegmentationModel,
-    output: PropagationOutput,
-    current: Tensor,
-    reference: Tensor,
-    state: Tensor,
-    moving: Tensor,
-) -> list[FrameQuality]:
-    """Return the qualities of a batch of streams one step later, as far as they went on."""
-    estimate = model.info.quality
-    if not estimate.is_fitted:
-        return [quality.after(estimate, None) for quality in qualities[: len(state)]]
-    signals = frame_signals(output, current, reference, state, moving)
-    moved = moving.flatten(1).any(1).tolist()
-    return [
-        quality.after(estimate, signals[number] if moved[number] else None)
-        for number, quality in enumerate(qualities[: len(state)])
-    ]
+            result.propagated[distance].update(shown[number].labels, truth)
+            result.reliability[distance].update(
+                shown[number].labels, shown[number].confidence, truth
+            )
+            result.warped[distance].update(warped.labels, truth)
+            result.repeated[distance].update(keyframes[number].labels, truth)
 
 
 class _Frames:
@@ -243,8 +222,6 @@ class _Frames:
         """Return the normalised grid images (N, 3, h, w) of a run of frames."""
         return self._inputs[indices.start - self._start : indices.stop - self._start]
 
-    def labels(
-        self, logits: Tensor, quality: FrameQuality
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return what a stream publishes of (1, K, ., .) logits: labels and confidence, (H, W)."""
-        return publish(self._model, logits, self._size, quality)
+    def labels(self, logits: Tensor, quality: FrameQuality) -> Decoded:
+        """Return labels and confidence, (H, W), that a stream decodes from (1, K, ., .) logits."""
+        return decode_labels(self._model, logits, self._size, quality)

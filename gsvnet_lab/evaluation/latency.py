@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Latency and accuracy at camera rate, keyframes in the stream against keyframes beside it."""
+"""Latency and accuracy at camera rate: blocking keyframes against asynchronous keyframes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ MODES = ("blocking", "background")
 
 @dataclass(frozen=True)
 class LatencyFigures:
-    """What one mode gives.
+    """Latency and accuracy of one keyframe mode.
 
     Attributes:
         propagated_ms: median time of a propagated frame, from its image to its labels.
-        latency_ms: (frames,) from the moment at which the camera has a frame to its labels.
-        miou: in percent.
+        latency_ms: one time per frame, from the moment at which the camera has the frame to its
+            labels.
+        miou: mIoU in percent.
         keyframe_age: mean number of frames since the keyframe that the labels come from.
         keyframe_share: share of frames that went through the keyframe network.
     """
@@ -39,7 +40,7 @@ class LatencyFigures:
     keyframe_share: float
 
     def latency_at(self, percentile: float) -> float:
-        """Return a percentile of the latency, ms."""
+        """Return a percentile (0 to 100) of the latency, ms."""
         return float(np.percentile(self.latency_ms, percentile))
 
 
@@ -54,19 +55,21 @@ def measure_latency(
 
     Args:
         model: the weights.
-        video: images of one size and their labels.
+        video: pairs of an image (H, W, 3) uint8 RGB and labels (H, W) uint8, all of one size.
         rate_hz: frames per second of the camera.
         interval: frames from one keyframe to the next.
-        repetitions: how often the video is played to each mode.
+        repetitions: number of times the video is played to each mode.
 
     Returns:
-        By mode; the stream's start (its first interval) is not counted.
+        Figures by mode; the first interval of each stream is not counted.
 
     Raises:
-        ValueError: if every frame is a keyframe, or the video ends with the first interval.
+        ValueError: if every frame is a keyframe, or the video is not longer than an interval.
     """
     if interval < 2:
-        raise ValueError(f"expected an interval of 2 or more, or no frame waits, got {interval}")
+        raise ValueError(
+            f"expected an interval of 2 or more, got {interval}: at 1 all frames are keyframes"
+        )
     if len(video) <= interval:
         raise ValueError(f"expected more than {interval} frames, one interval, got {len(video)}")
     frames = [video[index] for index in range(len(video))]
@@ -89,7 +92,7 @@ def measure_latency(
 
 
 class _Run:
-    """The frames of one mode; judged when all are through, so that judging costs them nothing."""
+    """The frames of one mode. They are judged at the end, so that judging delays no frame."""
 
     def __init__(self, num_classes: int) -> None:
         self._num_classes = num_classes

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +15,18 @@ from gsvnet_model.outputs.classes import IGNORE_INDEX
 NUM_BINS = 15
 """Bins of equal width, as is usual; each holds 17 of the 255 steps of a uint8 confidence."""
 
+_MIN_SHARE = 1e-4
+"""Bins with a smaller share of the pixels say nothing, and their accuracy is not drawn."""
+
 
 @dataclass(frozen=True)
 class ReliabilityBin:
     """Pixels of similar confidence.
 
     Attributes:
-        pixels: how many.
-        confidence: their mean confidence, 0..1.
-        accuracy: share of them whose label is right, 0..1.
+        pixels: number of pixels.
+        confidence: mean confidence of the pixels, 0..1.
+        accuracy: share of the pixels whose label is right, 0..1.
     """
 
     pixels: int
@@ -32,12 +37,21 @@ class ReliabilityBin:
 class ReliabilityHistogram:
     """Pixels and right labels by confidence, pooled over any number of images.
 
-    A confidence counts as what it is published as, its uint8 value / 255.
+    A confidence counts as its uint8 value / 255, which is what a stream returns.
     """
 
     def __init__(self) -> None:
         self.counts: NDArray[np.int64] = np.zeros(256, np.int64)
         self.correct: NDArray[np.int64] = np.zeros(256, np.int64)
+
+    @classmethod
+    def sum(cls, histograms: Iterable[ReliabilityHistogram]) -> ReliabilityHistogram:
+        """Return several histograms as one."""
+        total = cls()
+        for histogram in histograms:
+            total.counts += histogram.counts
+            total.correct += histogram.correct
+        return total
 
     def update(
         self, labels: NDArray[np.uint8], confidence: NDArray[np.uint8], truth: NDArray[np.uint8]
@@ -45,9 +59,9 @@ class ReliabilityHistogram:
         """Add one label image.
 
         Args:
-            labels: (H, W) class ids.
-            confidence: (H, W), floor(255 * probability of the label).
-            truth: (H, W) class ids, 255 where there is no truth (not counted).
+            labels: (H, W) uint8 class ids.
+            confidence: (H, W) uint8, floor(255 * probability of the label).
+            truth: (H, W) uint8 class ids, 255 where there is no truth (not counted).
 
         Raises:
             ValueError: if the shapes differ.
@@ -67,11 +81,11 @@ class ReliabilityHistogram:
         """Return the bins that hold pixels, from low to high confidence.
 
         Args:
-            num_bins: bins of equal width in 0..1; a probability on the border of two belongs to
-                the upper one, and 1 to the last one.
+            num_bins: number of bins of equal width in 0..1; a confidence on the border of two
+                bins belongs to the upper one, and 1 to the last one.
 
         Raises:
-            ValueError: if there is no bin to count in.
+            ValueError: if `num_bins` is below 1.
         """
         if num_bins < 1:
             raise ValueError(f"expected at least one bin, got {num_bins}")
@@ -107,3 +121,48 @@ class ReliabilityHistogram:
         """Return the mean confidence, 0..1; nan if nothing was counted."""
         total = int(self.counts.sum())
         return float(self.counts @ np.arange(256)) / (255 * total) if total else float("nan")
+
+
+def plot_reliability(histograms: Sequence[ReliabilityHistogram], path: Path) -> None:
+    """Draw accuracy and share of the pixels by confidence, one panel per keyframe age.
+
+    Args:
+        histograms: one histogram per keyframe age; index = age in frames.
+        path: image file to write; the suffix names the format.
+
+    Raises:
+        ValueError: if there is no histogram.
+    """
+    if not histograms:
+        raise ValueError("expected at least one histogram, got none")
+    from matplotlib.figure import Figure  # slow to import, and most commands draw nothing
+
+    figure = Figure(figsize=(2.6 * len(histograms), 3.0), layout="constrained")
+    panels = figure.subplots(1, len(histograms), sharex=True, sharey=True, squeeze=False)[0]
+    for age, (panel, histogram) in enumerate(zip(panels, histograms, strict=True)):
+        bins = histogram.bins()
+        total = sum(entry.pixels for entry in bins)
+        panel.plot((0, 1), (0, 1), color="0.6", linewidth=1)
+        panel.bar(
+            [entry.confidence for entry in bins],
+            [entry.pixels / total for entry in bins],
+            width=1 / NUM_BINS,
+            color="0.85",
+            label="share of the pixels",
+        )
+        filled = [entry for entry in bins if entry.pixels >= _MIN_SHARE * total]
+        panel.plot(
+            [entry.confidence for entry in filled],
+            [entry.accuracy for entry in filled],
+            marker="o",
+            markersize=3,
+            label="accuracy",
+        )
+        error = histogram.expected_calibration_error()
+        panel.set_title(f"age {age}: ECE {error:.3f}", fontsize="medium")
+        panel.set_xlabel("confidence")
+        panel.set_aspect("equal")
+    panels[0].set_ylabel("share")
+    panels[0].legend(fontsize="x-small", loc="upper left")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)

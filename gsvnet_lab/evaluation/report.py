@@ -1,9 +1,8 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""What an evaluation says, as tables and as figures."""
+"""The results of an evaluation, as tables and as figures."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -19,10 +18,10 @@ class EvaluationReport:
 
     Attributes:
         distances: accuracy and reliability by keyframe age.
-        complexity: of both networks on images of the data's size.
+        complexity: cost of both networks on images of the data's size.
         streams: accuracy and flicker of whole streams, the first one per-frame segmentation;
             empty where the data has no labelled clip.
-        class_names: of the classes, index = class id.
+        class_names: names of the classes, index = class id.
     """
 
     distances: DistanceEvaluation
@@ -39,11 +38,11 @@ class EvaluationReport:
             "Cost": self._cost_table(),
         }
         if self.streams:
-            tables["Whole streams"] = self._stream_table()
+            tables["As a stream runs"] = self._stream_table()
         return tables
 
     def figures(self) -> dict[str, object]:
-        """Return the same for a JSON file; lists go by interval or age, in order."""
+        """Return the figures for a JSON file; lists are in order of interval or age."""
         result = self.distances
         intervals = range(1, result.max_interval + 1)
         return {
@@ -68,7 +67,7 @@ class EvaluationReport:
             },
             "iou": [
                 {
-                    name: None if math.isnan(value) else float(100 * value)
+                    name: float(100 * value)
                     for name, value in zip(self.class_names, matrix.iou(), strict=True)
                 }
                 for matrix in result.propagated
@@ -143,12 +142,22 @@ class EvaluationReport:
         rows = [
             (
                 stream.interval,
-                f"{stream.carry_over:g}" if stream.interval > 1 else "",
-                stream.miou,
+                f"{stream.temporal_blending:g}" if stream.interval > 1 else "",
+                stream.average_miou,
+                stream.minimum_miou,
+                f"{max(stream.expected_calibration_error):.3f}",
                 f"{stream.flicker:.2f}",
                 f"{100 * (stream.flicker / per_frame - 1):+.0f} %" if per_frame else "",
             )
             for stream in self.streams
         ]
-        header = ("interval", "carry-over", "mIoU", "flicker %", "against per frame")
+        header = (
+            "interval",
+            "temporal blending",
+            "average mIoU",
+            "minimum mIoU",
+            "largest ECE",
+            "flicker %",
+            "against per frame",
+        )
         return markdown_table(header, rows)

@@ -1,2 +1,2 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""What is fitted to trained weights: temperatures, logit adjustment, the estimate of quality."""
+"""Fits to trained weights: temperatures, logit adjustment, the estimate of quality."""

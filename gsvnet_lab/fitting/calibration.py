@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Temperatures that make confidences mean what they say, by age and estimated disagreement.
+"""Temperatures that calibrate the confidences, by keyframe age and estimated disagreement.
 
 See: Guo et al., "On calibration of modern neural networks" (temperature scaling).
 """
@@ -18,14 +18,14 @@ from tqdm import tqdm
 
 from gsvnet_lab.data.camvid import LabelledImage
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.stream.state import StreamState, advanced, keyframe_state, propagate_states
+from gsvnet_model.stream.state import StreamState, keyframe_state, propagate_states
 
 TEMPERATURES: NDArray[np.float64] = np.exp(np.linspace(np.log(0.4), np.log(4.0), 47))
-"""The candidates: steps of 5 %."""
+"""Candidate temperatures, in steps of 5 %."""
 
 _SLOPES: NDArray[np.float64] = np.linspace(-0.06, 0.06, 121)
 _LONG_INTERVAL = 24
-"""Frames from one keyframe to the next where slopes are fitted: as adaptive keyframes may be."""
+"""Keyframe interval where slopes are fitted: as long as an adaptive policy's may become."""
 
 _PIXELS_PER_FRAME = 4000
 _MIN_PROBABILITY = 1e-6
@@ -34,21 +34,21 @@ _MIN_PROBABILITY = 1e-6
 def fit_temperatures(
     model: SegmentationModel, video: Sequence[LabelledImage], num_ages: int, seed: int = 0
 ) -> tuple[float, ...]:
-    """Return for every age the temperature under which the truth is most likely.
+    """Return the temperature of every keyframe age under which the truth is most likely.
 
     Keyframes follow each other at a distance of `num_ages` frames, so that every frame is used
-    once. The labels do not change, only their confidences. The slope of the weights holds on top
-    of what is returned.
+    once. The labels do not change, only their confidences. The temperature slope of the weights
+    applies in addition to what is returned.
 
     Args:
-        model: the weights. Footage that they were trained on makes confidences too high.
-        video: consecutive frames: image (H, W, 3) uint8 RGB and labels (H, W) uint8, 255
-            where there is no truth. All of one size.
-        num_ages: number of temperatures; the last one is that of all older frames too.
-        seed: of the choice of pixels.
+        model: the weights. On footage that they were trained on, confidences come out too high.
+        video: consecutive frames of one size, pairs of an image (H, W, 3) uint8 RGB and labels
+            (H, W) uint8, 255 where there is no truth.
+        num_ages: number of temperatures; the last one is used for all older frames too.
+        seed: seed of the choice of pixels.
 
     Returns:
-        One temperature per age, 0.4 to 4.
+        One temperature per keyframe age, 0.4 to 4.
 
     Raises:
         ValueError: if the video holds no labelled pixel at some age.
@@ -68,18 +68,18 @@ def fit_temperatures(
 def fit_temperature_slope(
     model: SegmentationModel, videos: Sequence[Sequence[LabelledImage]], seed: int = 0
 ) -> float:
-    """Return how the temperature has to follow the estimate of disagreement.
+    """Return by how much the temperature has to rise with the estimated disagreement.
 
-    The temperature of keyframes is fitted along and not returned: footage that the weights were
-    trained on makes keyframes too sure, but not what is lost on the way from them.
+    A temperature of keyframes is fitted at the same time and not returned: on footage that the
+    weights were trained on keyframes are too confident, but what propagation loses is the same.
 
     Args:
-        model: the weights with their estimate; its temperatures do not matter.
-        videos: as for `fit_temperatures`.
-        seed: of the choice of pixels.
+        model: the weights with their estimate of quality; their temperatures do not matter.
+        videos: videos, each as `fit_temperatures` takes it.
+        seed: seed of the choice of pixels.
 
     Returns:
-        By how much the logarithm of the temperature rises per percent of disagreement.
+        Rise of the logarithm of the temperature per percent of disagreement.
     """
     frames = [
         frame
@@ -94,11 +94,11 @@ def fit_temperature_slope(
 
 @dataclass(frozen=True)
 class _JudgedFrame:
-    """One frame.
+    """Likelihood of the truth in one frame.
 
     Attributes:
         age: frames since the keyframe.
-        disagreement: estimated, percent.
+        disagreement: estimated disagreement, percent of pixels.
         negative_log_likelihood: negative log probability of the truth, for each of `TEMPERATURES`.
     """
 
@@ -107,7 +107,7 @@ class _JudgedFrame:
     negative_log_likelihood: NDArray[np.float64]
 
     def loss_with(self, slope: float) -> NDArray[np.float64]:
-        """Return the same for temperatures that the slope raises."""
+        """Return the negative log-likelihoods for temperatures raised by a slope."""
         logarithms = np.log(TEMPERATURES)
         raised = logarithms + slope * self.disagreement
         return np.interp(raised, logarithms, self.negative_log_likelihood)
@@ -125,7 +125,7 @@ def _judged_frames(
             logits, state = keyframe_state(model, image, on_grid)
         else:
             (propagated,) = propagate_states(model, [state], [on_grid])
-            state = advanced(state, propagated, on_grid)
+            state = state.followed_by(propagated, on_grid)
             logits = state.logits
         rows, columns = np.nonzero(truth < model.info.classes.num_classes)
         if len(rows):
@@ -148,13 +148,13 @@ def _negative_log_likelihood(
     """Return the negative log probability of the truth at some pixels, for every temperature.
 
     Convention:
-        As in `labels_and_confidence`: softmax on the grid, then bilinear with align_corners=True.
+        Softmax on the grid, then bilinear with align_corners=True, as `labels_and_confidence`.
 
     Args:
-        logits: (1, K, h, w).
-        rows: (P,) of the pixels.
-        columns: (P,) of the pixels.
-        truth: (H, W) class ids.
+        logits: (1, K, h, w) logits on the grid.
+        rows: (P,) rows of the pixels.
+        columns: (P,) columns of the pixels.
+        truth: (H, W) uint8 class ids.
 
     Returns:
         One sum per temperature.

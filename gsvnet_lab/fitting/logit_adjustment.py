@@ -1,10 +1,11 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""What to add to the logits of each class, so that the labels score the highest mIoU.
+"""Logit adjustment: one additive logit per class, fitted for the highest mIoU.
 
-Training weighs rare classes up, or they would not be learned, and the network then sees too many
-of them. How often a class should win follows from the labels of the stills once it is trained.
+Class weights in the training make rare classes count more, or they would not be learned; the
+trained network then predicts too many of them. The additive logits correct that.
 
-See: Menon et al., "Long-tail learning via logit adjustment" (there from the classes' frequencies).
+See: Menon et al., "Long-tail learning via logit adjustment", who compute the additive logits from
+the frequencies of the classes.
 """
 
 from __future__ import annotations
@@ -21,28 +22,28 @@ from tqdm import tqdm
 
 from gsvnet_lab.data.camvid import LabelledImage
 from gsvnet_lab.evaluation.metrics import ConfusionMatrix
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
 
 _CHANGES: NDArray[np.float64] = np.arange(-30, 31) / 20
-"""Candidates for one class in one round."""
+"""Candidate changes of the additive logit of one class in one round."""
 
 _LEAST_GAIN = 1e-6
-"""Points of mIoU that a change by 1 has to bring: what makes no difference stays as it is."""
+"""Points of mIoU that a change of a logit by 1 has to gain, or the logit stays as it is."""
 
 _MAX_ROUNDS = 10
 _PIXEL_STRIDE = 3
-"""Of the pixels that are judged, in both directions: neighbours say the same."""
+"""Every n-th row and column of pixels is judged: neighbours say the same."""
 
 
 @dataclass(frozen=True)
-class ClassBias:
-    """A fit.
+class LogitAdjustment:
+    """Additive logits with the scores before and after.
 
     Attributes:
-        values: what to add to the logits, one per class, 0 on average.
-        miou_before: of the stills without it, percent.
-        miou_after: and with it.
+        values: (K,) values to add to the logits, 0 on average.
+        miou_before: mIoU of the images without the values, percent.
+        miou_after: mIoU of the images with the values, percent.
     """
 
     values: tuple[float, ...]
@@ -50,12 +51,15 @@ class ClassBias:
     miou_after: float
 
 
-def fit_class_bias(model: SegmentationModel, stills: Sequence[LabelledImage]) -> ClassBias:
-    """Return the bias of highest mIoU on labelled stills, those of the training if need be.
+def fit_logit_adjustment(
+    model: SegmentationModel, stills: Sequence[LabelledImage]
+) -> LogitAdjustment:
+    """Fit the additive logits on labelled images; training images will do.
 
     Args:
-        model: the weights; a bias that they have already is part of what is returned.
-        stills: image (H, W, 3) uint8 RGB and labels (H, W) uint8, 255 where there is no truth.
+        model: the weights. Additive logits that they have already are included in the result.
+        stills: pairs of an image (H, W, 3) uint8 RGB and labels (H, W) uint8, 255 where there is
+            no truth.
 
     Raises:
         ValueError: if no pixel is labelled.
@@ -68,23 +72,24 @@ def fit_class_bias(model: SegmentationModel, stills: Sequence[LabelledImage]) ->
         kept = full[0, :, ::_PIXEL_STRIDE, ::_PIXEL_STRIDE].flatten(1).half().cpu().numpy()
         logits.append(kept[:, judged < len(kept)])
         truth.append(judged[judged < len(kept)])
-    fit = best_bias(logits, truth)
+    fit = best_adjustment(logits, truth)
     already = model.info.logit_adjustment or (0.0,) * len(fit.values)
     total = np.add(fit.values, already)
-    return ClassBias(tuple((total - total.mean()).tolist()), fit.miou_before, fit.miou_after)
+    return LogitAdjustment(tuple((total - total.mean()).tolist()), fit.miou_before, fit.miou_after)
 
 
-def best_bias(
+def best_adjustment(
     logits: Sequence[NDArray[np.floating]], truth: Sequence[NDArray[np.uint8]]
-) -> ClassBias:
-    """Return the bias that class by class, round by round, raises mIoU until none does.
+) -> LogitAdjustment:
+    """Raise mIoU class by class, round by round, until no change of a logit raises it.
 
-    Classes that no pixel is labelled as take no part, since these stills do not tell how often they
-    should win: their bias is 0, nothing is lost to them, and mIoU is that of the others.
+    Classes that no pixel is labelled as take no part, since these images do not tell how often
+    they should be predicted: their additive logit is 0, no pixel is given to them, and mIoU is
+    that of the other classes.
 
     Args:
-        logits: per still, (K, pixels).
-        truth: per still, (pixels,) class ids 0..K-1.
+        logits: one (K, pixels) array per image.
+        truth: one (pixels,) uint8 array of class ids 0..K-1 per image.
 
     Raises:
         ValueError: if no pixel is labelled.
@@ -95,15 +100,15 @@ def best_bias(
         raise ValueError("expected stills with labels, got none with a labelled pixel")
     number_among = np.zeros(len(values), np.uint8)
     number_among[occur] = np.arange(len(occur))
-    fit = _best_bias([each[occur] for each in logits], [number_among[each] for each in truth])
+    fit = _best_adjustment([each[occur] for each in logits], [number_among[each] for each in truth])
     values[occur] = fit.values
     return dataclasses.replace(fit, values=tuple(values.tolist()))
 
 
-def _best_bias(
+def _best_adjustment(
     logits: Sequence[NDArray[np.floating]], truth: Sequence[NDArray[np.uint8]]
-) -> ClassBias:
-    """Return the same where every class occurs."""
+) -> LogitAdjustment:
+    """Do as `best_adjustment` where every class occurs."""
     num_classes = len(logits[0])
     bias = np.zeros(num_classes)
     miou_before = float(_scores(logits, truth, bias, 0)[_CHANGES == 0].item())
@@ -115,7 +120,7 @@ def _best_bias(
             bias[index] += _CHANGES[chosen]
         if np.array_equal(bias, before):
             break
-    return ClassBias(tuple((bias - bias.mean()).tolist()), miou_before, float(scores[chosen]))
+    return LogitAdjustment(tuple((bias - bias.mean()).tolist()), miou_before, float(scores[chosen]))
 
 
 def _scores(
@@ -124,10 +129,19 @@ def _scores(
     bias: NDArray[np.float64],
     index: int,
 ) -> NDArray[np.float64]:
-    """Return the mIoU in percent for every candidate change of one class's bias.
+    """Return the mIoU in percent for every candidate change of one class's additive logit.
 
-    A pixel takes the class from the first candidate on that lifts it above the best other one: one
-    pass over the pixels gives the confusion matrices of all candidates.
+    A pixel gets the class from the first candidate on that lifts its logit above the best other
+    one, so one pass over the pixels gives the confusion matrices of all candidates.
+
+    Args:
+        logits: one (K, pixels) array per image.
+        truth: one (pixels,) array of class ids per image.
+        bias: (K,) present additive logits.
+        index: the class whose logit changes.
+
+    Returns:
+        (len(_CHANGES),) mIoU.
     """
     num_classes, num_changes = len(bias), len(_CHANGES)
     shape = (num_classes, num_classes, num_changes + 1)

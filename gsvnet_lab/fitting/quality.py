@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Fit the quality model to what propagation did on videos."""
+"""Fit the quality model: the estimate of disagreement, and the test for scene cuts."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch
 from numpy.typing import NDArray
 
 from gsvnet_lab.policy_study.keyframe_age_table import KeyframeAgeTable, Video, disagreement
-from gsvnet_model.images.preprocessing import image_tensor
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.scheduling.observed import observed_disagreement
+from gsvnet_model.ops.changed_cells import changed_cells
 from gsvnet_model.scheduling.quality import QualityModel, log_signal
 from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
-from gsvnet_model.stream.static_cells import changed_cells
+from gsvnet_model.stream.state import observed_disagreement
 
 _RIDGE = 1e-3
 _SWEEPS = 3000
 _LONG_AFTER = 40
 _REPLACED = 20.0
-"""Percent of the cells that a cut labels anew at least; fewer are a motion of the same scene."""
+"""Least percent of cells whose label a cut changes; a smaller change is motion in one scene."""
 _TRIES = 50
 
 
@@ -34,7 +34,7 @@ def summed_signals(table: KeyframeAgeTable) -> NDArray[np.float64]:
 
 
 def real_pairs(table: KeyframeAgeTable) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return frame and distance of all pairs of a propagated frame with a keyframe there is."""
+    """Return frames and distances of all pairs of a propagated frame and an existing keyframe."""
     frames, distances = np.indices(table.signals.shape[:2])
     frame, distance = np.nonzero((distances > 0) & (frames >= distances))
     return frame, distance
@@ -44,11 +44,11 @@ def fit_quality(tables: Sequence[KeyframeAgeTable], cuts: NDArray[np.float64]) -
     """Fit the estimate of disagreement and the test for cuts.
 
     Args:
-        tables: of videos without cuts.
-        cuts: (N, S) signals of steps across cuts.
+        tables: keyframe-age tables of videos without cuts.
+        cuts: (N, S) signals of N propagation steps across cuts.
 
     Returns:
-        The model.
+        The quality model.
 
     Raises:
         ValueError: if there is no table or no cut.
@@ -77,7 +77,7 @@ def _named(values: NDArray[np.float64]) -> dict[str, float]:
 
 
 def agreement_of(quality: QualityModel, tables: Sequence[KeyframeAgeTable]) -> tuple[float, float]:
-    """Return rank correlation and mean error in percent of a model on videos, pooled."""
+    """Return a model's rank correlation and mean error, percent of pixels, pooled over videos."""
     predicted, true = [], []
     for table in tables:
         pairs = real_pairs(table)
@@ -123,9 +123,9 @@ def _separate(
     spread[spread < 1e-6] = 1.0  # a signal that never changes gets no weight
     scaled = (values - centre) / spread
     target = np.repeat((-1.0, 1.0), (len(steps), len(cuts)))
-    balance = np.repeat((1 / len(steps), 1 / len(cuts)), (len(steps), len(cuts)))
-    matrix = (scaled * balance[:, None]).T @ scaled + 1e-2 * np.eye(scaled.shape[1])
-    weights = np.linalg.solve(matrix, (scaled * balance[:, None]).T @ target) / spread
+    weight = np.repeat((1 / len(steps), 1 / len(cuts)), (len(steps), len(cuts)))
+    matrix = (scaled * weight[:, None]).T @ scaled + 1e-2 * np.eye(scaled.shape[1])
+    weights = np.linalg.solve(matrix, (scaled * weight[:, None]).T @ target) / spread
     scores = values @ weights
     ordinary, changed = scores[: len(steps)], scores[len(steps) :]
     # A cut missed costs a wrong frame, an ordinary step taken for one only time: nearer to the
@@ -141,8 +141,10 @@ def cut_signals(
     """Return (count, S) signals of steps from a frame to one of another video or much later.
 
     Raises:
-        ValueError: if the videos show one scene only.
+        ValueError: if there are fewer than two videos, or all show one scene.
     """
+    if len(videos) < 2:
+        raise ValueError(f"expected at least 2 videos to cut between, got {len(videos)}")
     rng = np.random.default_rng(seed)
     found: list[NDArray[np.float64]] = []
     for _ in range(_TRIES * count):
@@ -170,10 +172,16 @@ def cut_signals(
 def step_signals(
     model: SegmentationModel, before: NDArray[np.uint8], after: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float64], float]:
-    """Return what is seen of a step from a keyframe to an image of the same size.
+    """Return the signals of a step from a keyframe to another image of the same size.
+
+    Args:
+        model: the weights.
+        before: (H, W, 3) uint8 RGB, the keyframe.
+        after: (H, W, 3) uint8 RGB, the image that is propagated to.
 
     Returns:
-        (S,) signals, and the percent of cells that a keyframe there labels unlike the first.
+        (S,) signals, and the percent of cells that the keyframe network labels differently in the
+        two images.
     """
     previous, current = (model.grid_input(image).normalised for image in (before, after))
     grid = (previous.shape[2], previous.shape[3])

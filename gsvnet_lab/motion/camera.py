@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""A camera that drives: its motion per frame, and the flow that gives at known depth."""
+"""A driving camera: its motion per frame, and the flow that results at a known depth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _NEAREST = 0.25
-"""Smallest ratio of a point's depth in the previous frame to that in the current one."""
+"""Smallest ratio of a point's depth in the previous frame to its depth in the current frame."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class MotionRanges:
     The defaults are those of a car filmed at 7.5 to 30 frames per second.
 
     Attributes:
-        forward_m: way per frame along the view, metres.
-        backward: share of snippets that drive in reverse.
-        standing: share of snippets in which the camera stands.
+        forward_m: smallest and largest way per frame along the view, metres.
+        backward: share of clips that drive in reverse.
+        standing: share of clips in which the camera stands.
         sideways_m: largest way per frame across, metres.
-        yaw_rad: standard deviation of the turn per frame to the side, radians.
-        pitch_rad: the same up and down.
-        roll_rad: the same about the view.
-        change: relative size of the change of each from frame to frame.
+        yaw_rad: standard deviation of the turn to the side per frame, radians.
+        pitch_rad: standard deviation of the turn up and down per frame, radians.
+        roll_rad: standard deviation of the turn about the view per frame, radians.
+        change: relative change of motion and turns from frame to frame.
         cutouts: largest number of things moving by themselves.
         gain: standard deviation of the change of brightness from frame to frame.
         noise: largest standard deviation of the image noise, grey levels.
@@ -81,7 +81,7 @@ def draw_steps(
 
     Args:
         count: number of steps.
-        ranges: what to draw from.
+        ranges: ranges to draw from.
         rng: source of the randomness.
 
     Returns:
@@ -121,7 +121,7 @@ def step_flow(
     """Return the flow of a camera step and the inverse depth of the current frame.
 
     Args:
-        previous_inverse_depth: (h, w) of the previous frame, 1 / m.
+        previous_inverse_depth: (h, w) float32 inverse depth in the previous frame, 1 / m.
         step: motion of the camera from the previous to the current frame.
         focal_px: focal length, pixels of this grid.
         centre: (x, y) where the optical axis meets this grid, pixels.

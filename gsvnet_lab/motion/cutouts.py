@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Cut-outs of cars and people that move on their own in front of a scene."""
+"""Cut-outs of cars and people that move by themselves in front of a scene."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Cutout:
     """One thing cut out of a labelled image.
 
     Attributes:
-        image: (h, w, 3) uint8 RGB, the box around it.
-        mask: (h, w) uint8, 255 on the thing.
-        label: its class id.
+        image: (h, w, 3) uint8 RGB, the box around the thing.
+        mask: (h, w) uint8, 255 on the thing, else 0.
+        label: class id of the thing.
     """
 
     image: NDArray[np.uint8]
@@ -39,8 +39,8 @@ def collect_cutouts(
     """Cut every movable thing that is wholly visible out of labelled images.
 
     Args:
-        stills: pairs of image (H, W, 3) uint8 RGB and labels (H, W) uint8.
-        roles: what the classes are.
+        stills: pairs of an image (H, W, 3) uint8 RGB and labels (H, W) uint8.
+        roles: roles of the classes in a scene.
 
     Returns:
         The cut-outs, in order.
@@ -69,8 +69,8 @@ class MovingCutout:
     """A cut-out with its place in every frame.
 
     Attributes:
-        cutout: what moves.
-        places: per frame the (2, 3) float64 map from its pixels to the frame's.
+        cutout: the thing that moves.
+        places: one (2, 3) float64 affine map per frame, from the cut-out's pixels to the frame's.
     """
 
     cutout: Cutout
@@ -100,11 +100,11 @@ def draw_cutouts(
     """Put cut-outs into a scene and let each grow or shrink and move steadily.
 
     Args:
-        library: what to choose from.
-        labels: (H, W) uint8 of the first frame; things are put on its ground.
+        library: cut-outs to choose from.
+        labels: (H, W) uint8 class ids of the first frame; things are put on its ground.
         count: number of things.
-        num_frames: length of the snippet.
-        roles: what the classes are.
+        num_frames: number of frames of the clip.
+        roles: roles of the classes in a scene.
         rng: source of the randomness.
 
     Returns:
@@ -149,14 +149,14 @@ def paste(
     index: int,
     owner: int,
 ) -> None:
-    """Put a thing into frame `index` of a snippet, in place.
+    """Put a thing into frame `index` of a clip, in place.
 
     Args:
         image: (H, W, 3) uint8 RGB of the frame.
-        labels: (H, W) uint8 of the frame.
-        owners: (H, W) uint8, what owns a pixel: 0 the scene, else the number of a thing.
-        thing: what to put there.
-        index: of the frame in the snippet.
+        labels: (H, W) uint8 class ids of the frame.
+        owners: (H, W) uint8, whose pixel it is: 0 the scene's, else the number of a thing.
+        thing: the thing to put into the frame.
+        index: number of the frame in the clip.
         owner: number of the thing.
     """
     size = (labels.shape[1], labels.shape[0])

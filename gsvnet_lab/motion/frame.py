@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class MovingFrame:
-    """One frame of a snippet.
+    """One frame of a clip.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) uint8 class ids, 255 = void.
-        flow: (H, W, 2) float32 to the previous frame of the snippet; zeros in the first.
-        valid: (H, W) bool, where the same point was visible in the previous frame; nowhere in
-            the first.
+        flow: (H, W, 2) float32 flow to the previous frame of the clip; zeros in the first frame.
+        valid: (H, W) bool, true where the same point was visible in the previous frame; false
+            everywhere in the first frame.
 
     Convention: backward flow, current(x) = previous(x + flow(x)), (dx, dy) in pixels of this
         frame.

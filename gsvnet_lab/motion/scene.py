@@ -43,13 +43,13 @@ _SOFTNESS_PX = 2.0
 
 @dataclass(frozen=True)
 class SceneRoles:
-    """What the classes are in a scene: each field is a tuple of class ids.
+    """Roles of the classes in a scene: each field is a tuple of class ids.
 
     Attributes:
-        sky: infinitely far.
-        ground: a plane below the camera.
-        standing: things on the ground, each at the depth of its lowest point.
-        movable: those of them that move by themselves.
+        sky: classes that are infinitely far.
+        ground: classes that make up a plane below the camera.
+        standing: classes of things on the ground, each at the depth of its lowest point.
+        movable: classes of standing things that move by themselves.
     """
 
     sky: tuple[int, ...]
@@ -88,12 +88,12 @@ def inverse_depth(
 ) -> NDArray[np.float32]:
     """Guess the inverse depth of every pixel from its label.
 
-    Sky is infinitely far, the ground a plane 1.5 m below the camera, whatever stands on it as
-    far as the ground at its foot, and the rest a wall along the street on either side.
+    Sky is infinitely far, the ground is a plane 1.5 m below the camera, a standing thing is as far
+    as the ground at its foot, and the rest are walls along the street on either side.
 
     Args:
         labels: (h, w) uint8 class ids.
-        roles: what the classes are.
+        roles: roles of the classes in the scene.
         focal_px: focal length, pixels of this grid.
         horizon: row of the horizon, pixels of this grid.
         rng: source of the distances that labels do not tell.

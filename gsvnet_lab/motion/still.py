@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Video made of one labelled still: a camera that drives through it."""
+"""Video made of one labelled still: a camera drives through it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gsvnet_model.outputs.classes import IGNORE_INDEX
 
 _ZOOM = (1.0, 1.7)
 _FOCAL = (0.8, 1.6)
-"""Focal length in image widths: that of CamVid's camera and zooms into its images."""
+"""Focal length in image widths: of CamVid's camera, and of zooms into its images."""
 
 
 def moving_still(
@@ -39,9 +39,9 @@ def moving_still(
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) uint8 class ids, 255 = void.
         num_frames: number of frames, at least 1.
-        roles: what the classes are.
-        ranges: what to draw the motion from.
-        library: cut-outs that may move in front; none are used if it is empty.
+        roles: roles of the classes in a scene.
+        ranges: ranges to draw the motion from.
+        library: cut-outs that may move in front of the still; may be empty.
         rng: source of the randomness.
 
     Returns:

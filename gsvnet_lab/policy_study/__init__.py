@@ -1,2 +1,2 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Fitting the quality model, and judging schedules of keyframes."""
+"""Keyframe schedules compared: policies, fixed intervals, the best there is."""

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Policies of others, for the comparison only."""
+"""Keyframe policies to compare with; no stream uses them."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class _ThresholdPolicy:
 
 @dataclass(frozen=True)
 class FrameDifferencePolicy(_ThresholdPolicy):
-    """Differences of successive images, summed since the keyframe."""
+    """A keyframe when the image differences since the last one add up to a threshold."""
 
     def score(self, quality: FrameQuality) -> float:
-        """Return the sum of the differences, standard deviations."""
+        """Return the sum of the differences since the keyframe, standard deviations."""
         return float(quality.sums[SIGNAL_NAMES.index("difference")])
 
 
 @dataclass(frozen=True)
 class DisagreementPolicy(_ThresholdPolicy):
-    """An estimate compared frame by frame: another method's, or ours, to see what sums are for."""
+    """A keyframe when the estimated disagreement of the frame at hand exceeds a threshold."""
 
     def score(self, quality: FrameQuality) -> float:
-        """Return the disagreement, percent."""
+        """Return the estimated disagreement of the frame, percent of pixels."""
         return quality.disagreement

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The best schedules there are, found with the labels or the future: measures for policies."""
+"""The best possible keyframe schedules, found with the labels or the future."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def best_ages(
     schedule so far, for which dynamic programming finds the exact optimum, and so on.
 
     Args:
-        matrices: (T, D, K, K) pixels of frame t labelled from keyframe t - d; all zero where
-            there is no such pair.
-        num_keyframes: how many keyframes there are to be, the first frame included.
+        matrices: (T, D, K, K) confusion matrices, pixels, of frame t labelled from keyframe
+            t - d; all zero where there is no such pair.
+        num_keyframes: number of keyframes of the schedule, the first frame included.
         start: (T,) ages of a schedule to start from.
 
     Raises:
@@ -50,14 +50,15 @@ def best_ages(
 
 
 def foreseen_ages(disagreement: NDArray[np.float64], price: float, ahead: int) -> NDArray[np.intp]:
-    """Return the (T,) ages of a schedule that plans anew at every frame and sees a little ahead.
+    """Return the (T,) ages of a schedule that plans anew at every frame, seeing some frames ahead.
 
-    Of the frames in sight, the one at hand included, it pays the disagreement and a price for each
-    keyframe, and keeps the sum as low as can be.
+    A plan costs the disagreement of the frames in sight, the one at hand included, and a price for
+    each keyframe among them. Every frame follows the plan of the lowest cost.
 
     Args:
-        disagreement: (T, D) percent of pixels labelled unlike by a keyframe in their place.
-        price: of a keyframe, percent * frames.
+        disagreement: (T, D) percent of pixels that a keyframe in the frame's place would label
+            differently.
+        price: price of a keyframe, percent of pixels * frames.
         ahead: number of frames in sight.
     """
     count, num_distances = disagreement.shape
@@ -79,14 +80,14 @@ def foreseen_ages(disagreement: NDArray[np.float64], price: float, ahead: int) -
 
 
 def _held(disagreement: NDArray[np.float64], first: int, age: int, end: int) -> NDArray[np.float64]:
-    """Return the sums over 1, 2, ... frames from the first on, which is so old, up to the end."""
+    """Return the disagreement summed over 1, 2, ... frames; frame `first` has age `age`."""
     length = min(end - first, disagreement.shape[1] - age)
     steps = np.arange(length)
     return np.asarray(disagreement[first + steps, age + steps].cumsum())
 
 
 def _tangent(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the derivative of the mean IoU by every count (K, K)."""
+    """Return the (K, K) derivatives of the mean IoU by every count."""
     hit = np.diag(counts)
     union = counts.sum(0) + counts.sum(1) - hit
     occurs = union > 0
@@ -99,7 +100,7 @@ def _tangent(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _optimum(worth: NDArray[np.float64], num_keyframes: int) -> NDArray[np.intp]:
-    """Return the ages with the largest sum of worth[t, age] for a number of keyframes."""
+    """Return the (T,) ages with the largest sum of worth[t, age] for a number of keyframes."""
     count, num_distances = worth.shape
     # gain[k, d]: of the frames k to k + d, all labelled from keyframe k.
     gain = np.full((count, num_distances), -np.inf)

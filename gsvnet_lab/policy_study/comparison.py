@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Accuracy against the share of keyframes: policies, fixed intervals and the best there is."""
+"""Accuracy by share of keyframes: of policies, fixed intervals and the best schedule."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_lab.policy_study.baselines import (
-    DisagreementPolicy,
-    FrameDifferencePolicy,
-)
+from gsvnet_lab.policy_study.baselines import DisagreementPolicy, FrameDifferencePolicy
 from gsvnet_lab.policy_study.best_schedule import best_ages, foreseen_ages
 from gsvnet_lab.policy_study.keyframe_age_table import (
     GIVEN,
@@ -37,7 +34,7 @@ INTERVALS = (2, 3, 4, 5, 6, 7, 8)
 """Schedules are compared at the shares of keyframes that these fixed intervals have."""
 
 _FORESEEN = 8
-"""Frames in sight of the schedule that shows what a little of the future is worth."""
+"""Frames in sight of the schedule that shows what knowing some of the future is worth."""
 
 _POINTS = 60
 _WINDOW = 0.12
@@ -47,13 +44,13 @@ may be lucky where another is not."""
 
 @dataclass(frozen=True)
 class Point:
-    """What one setting of a policy gives.
+    """Cost and accuracy of one setting of a policy.
 
     Attributes:
-        setting: what the policy was told.
-        share: of keyframes.
+        setting: the policy's threshold, price or target.
+        share: share of keyframes among the frames, 0 to 1.
         frame_ms: mean milliseconds per frame.
-        accuracy: mIoU in percent, or of agreement where there is no truth.
+        accuracy: mIoU in percent; mIoU with a keyframe's labels where there is no truth.
     """
 
     setting: float
@@ -64,17 +61,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One video.
+    """Results on one group of videos. Tuples have one entry for each of `INTERVALS`.
 
     Attributes:
-        shares: of keyframes, by interval.
-        fixed: accuracy of fixed intervals, pooled over when they start.
-        fixed_ms: mean milliseconds per frame of fixed intervals.
+        shares: share of keyframes of the fixed interval.
+        fixed: accuracy of the fixed interval, pooled over all frames it can start at.
+        fixed_ms: mean milliseconds per frame of the fixed interval.
         best: accuracy of the best schedule found with the labels.
         best_by_agreement: accuracy of the schedule whose labels agree best with those of a
-            keyframe everywhere. What the best schedule gains above it is that keyframes err more
-            in one frame than in the next, which only the labels tell.
-        curves: points by policy.
+            keyframe on every frame. What the best schedule gains above it is that keyframes err
+            more in one frame than in the next, which only the labels tell.
+        curves: points of every policy, by its name.
     """
 
     shares: tuple[float, ...]
@@ -85,23 +82,23 @@ class Comparison:
     curves: Mapping[str, tuple[Point, ...]]
 
     def gain(self, policy: str) -> NDArray[np.float64]:
-        """Return by how much a policy exceeds fixed intervals at each share, points."""
+        """Return by how much a policy exceeds fixed intervals at each share, points of mIoU."""
         return np.array([self.accuracy_at(policy, share) for share in self.shares]) - self.fixed
 
     def best_gain(self) -> NDArray[np.float64]:
-        """Return by how much the best schedule exceeds fixed intervals, points."""
+        """Return by how much the best schedule exceeds fixed intervals, points of mIoU."""
         return np.subtract(self.best, self.fixed)
 
     def gain_by_agreement(self) -> NDArray[np.float64]:
-        """Return the same of the schedule that agrees best with keyframes."""
+        """Return by how much the schedule of best agreement exceeds fixed intervals, points."""
         return np.subtract(self.best_by_agreement, self.fixed)
 
     def of_best(self, gain: NDArray[np.float64]) -> float:
-        """Return the mean of a gain over that of the best schedule, 1 at most."""
+        """Return the mean of a gain divided by the mean gain of the best schedule, at most 1."""
         return float(gain.sum() / self.best_gain().sum())
 
     def reached(self, policy: str) -> float:
-        """Return a policy's mean gain over the best schedule's, 1 at most."""
+        """Return a policy's mean gain divided by the best schedule's, at most 1."""
         return self.of_best(self.gain(policy))
 
     def figures(self) -> dict[str, object]:
@@ -139,18 +136,15 @@ def compare(
     quality_model: QualityModel,
     costs: FrameCosts,
     perfect: Sequence[KeyframeAgeTable] | None = None,
-    baselines: Mapping[str, Sequence[NDArray[np.float64]]] | None = None,
 ) -> Comparison:
     """Judge all policies on videos, pooled.
 
     Args:
-        tables: of the videos.
-        quality_model: what the stream uses.
-        costs: milliseconds of frames.
-        perfect: tables of the same videos with perfect keyframes; schedules are then made from
-            `tables` and judged on these.
-        baselines: by name the (T, D) percent that a method of others predicts for each video,
-            compared with a threshold frame by frame.
+        tables: keyframe-age tables of the videos.
+        quality_model: model that estimates the disagreement in a stream.
+        costs: times of frames.
+        perfect: tables of the same videos with perfect keyframes. Schedules are then made from
+            `tables` and judged on `perfect`.
     """
     judged = list(perfect or tables)
     matrices = [table.truth if table.truth.any() else table.agreement for table in judged]
@@ -236,8 +230,6 @@ def compare(
         "estimate, frame by frame": curve(by_frame, percents),
         "frame difference": curve(lambda value: FrameDifferencePolicy(value, longest), sums),
     }
-    for name, predicted in (baselines or {}).items():
-        curves[name] = curve(by_frame, percents, predicted)
     return Comparison(
         tuple(shares), tuple(fixed), tuple(fixed_ms), tuple(best), tuple(by_agreement), curves
     )

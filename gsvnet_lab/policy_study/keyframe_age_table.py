@@ -19,13 +19,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from gsvnet_lab.data.on_grid import values_on_grid
 from gsvnet_model.checkpoint.atomic_file import atomic_write
-from gsvnet_model.images.preprocessing import image_tensor, values_on_grid
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.outputs.labels import labels_and_confidence
+from gsvnet_model.ops.labels import labels_and_confidence
 from gsvnet_model.scheduling.quality import QualityModel
-from gsvnet_model.scheduling.signals import SIGNAL_NAMES, frame_signals
-from gsvnet_model.stream.static_cells import changed_cells, where_moving
+from gsvnet_model.scheduling.signals import SIGNAL_NAMES
+from gsvnet_model.stream.advance import advance
 
 Video: TypeAlias = Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]
 """Frames in order: image (H, W, 3) uint8 RGB and labels (H, W) uint8, or None if unknown."""
@@ -159,21 +160,14 @@ def keyframe_age_table(
             if not targets:
                 break
             if distance:
+                count_now = len(targets)
                 current = torch.cat([inputs[index] for index in targets])
-                state, reference = state[: len(targets)], reference[: len(targets)]
-                moving = changed_cells(current, reference)
-                moved = moving.flatten(1).any(1).tolist()
-                alive = [number for number in range(len(targets)) if moved[number]]
-                if alive:
-                    output = model.propagate(state[alive], current[alive], reference[alive])
-                    measured = frame_signals(
-                        output, current[alive], reference[alive], state[alive], moving[alive]
-                    )
-                    signals[np.array(targets)[alive], distance] = measured
-                    state, reference = state.clone(), reference.clone()
-                    state[alive] = where_moving(moving[alive], output.logits, state[alive])
-                    reference[alive] = where_moving(moving[alive], current[alive], reference[alive])
-                for number in alive:
+                step = advance(
+                    model, state[:count_now], reference[:count_now], current, measure_signals=True
+                )
+                state, reference = step.logits, step.reference
+                signals[np.array(targets), distance] = step.signals
+                for number in np.flatnonzero(step.moved).tolist():
                     shown[number] = labels_and_confidence(state[number], height, width)[0]
             for number, target in enumerate(targets):
                 labels = shown[number]

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Comparisons as a table and a plot."""
+"""Comparisons of keyframe schedules as tables and a plot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOT_PLOTTED = ("adaptive, true disagreement", "estimate, frame by frame")
 
 
 def comparison_table(comparisons: Mapping[str, Comparison]) -> str:
-    """Return a Markdown table: per video and policy the gain over fixed intervals, points."""
+    """Return a Markdown table: gain over fixed intervals, points of mIoU, by video and policy."""
     rows: list[tuple[object, ...]] = []
     for video, comparison in comparisons.items():
         rows.append((video, "fixed, mIoU", *(f"{value:.1f}" for value in comparison.fixed), ""))
@@ -32,7 +32,7 @@ def comparison_table(comparisons: Mapping[str, Comparison]) -> str:
 
 
 def summary_table(comparisons: Mapping[str, Comparison]) -> str:
-    """Return a Markdown table: per policy and video the share of the best gain, and the lowest."""
+    """Return a Markdown table by policy and video: share of the best gain, and lowest gain."""
     policies = list(dict.fromkeys(name for each in comparisons.values() for name in each.curves))
     gains = {
         "best agreement": [each.gain_by_agreement() for each in comparisons.values()],

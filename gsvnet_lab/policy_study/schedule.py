@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Schedules of keyframes on a pair table: of policies, of fixed intervals, and their scores."""
+"""Keyframe schedules on a keyframe-age table: of policies and fixed intervals, with scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from gsvnet_model.scheduling.quality import FrameQuality, QualityModel
 
 @dataclass(frozen=True)
 class FrameCosts:
-    """Milliseconds of a frame, all stages together."""
+    """Milliseconds of a frame, all stages together.
+
+    Attributes:
+        keyframe_ms: time of a keyframe.
+        propagated_ms: time of a propagated frame.
+    """
 
     keyframe_ms: float
     propagated_ms: float
@@ -23,12 +28,12 @@ class FrameCosts:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What became of every frame of a video.
+    """Keyframe or not, of every frame of a video.
 
     Attributes:
         ages: (T,) int, frames since the keyframe; 0 on keyframes.
-        reasons: why a frame was a keyframe, "" for others.
-        milliseconds: (T,) cost; a keyframe that was propagated first costs both.
+        reasons: one text per frame, why it was a keyframe; "" for propagated frames.
+        milliseconds: (T,) time of every frame; a keyframe that was propagated first costs both.
     """
 
     ages: NDArray[np.intp]
@@ -37,11 +42,11 @@ class Schedule:
 
     @property
     def share(self) -> float:
-        """Share of keyframes."""
+        """Share of keyframes among the frames, 0 to 1."""
         return float(np.mean(self.ages == 0))
 
     def counts(self, matrices: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Return the (K, K) sum of the (T, D, K, K) matrices that the schedule meets."""
+        """Return the (K, K) sum of those of (T, D, K, K) matrices that the schedule chooses."""
         chosen = matrices[np.arange(len(self.ages)), self.ages]
         return np.asarray(chosen.sum(axis=0), np.float64)
 
@@ -53,14 +58,14 @@ def run_policy(
     costs: FrameCosts,
     corrected: bool = True,
 ) -> Schedule:
-    """Return what a policy makes of a video; frames beyond the table's distances are keyframes.
+    """Return the schedule of a policy; frames beyond the table's distances are keyframes.
 
     Args:
-        table: of the video.
-        policy: asked as a stream would.
-        quality_model: estimates the disagreement.
-        costs: of frames.
-        corrected: estimates learn from keyframes, as in a stream.
+        table: keyframe-age table of the video.
+        policy: the policy, asked in the same order as by a stream.
+        quality_model: model that estimates the disagreement.
+        costs: times of frames.
+        corrected: whether keyframes correct the later estimates, as they do in a stream.
     """
     ages = np.zeros(len(table), np.intp)
     true = disagreement(table)
@@ -88,7 +93,7 @@ def run_policy(
 
 
 def fixed_schedules(table: KeyframeAgeTable, interval: int, costs: FrameCosts) -> list[Schedule]:
-    """Return the schedules of a fixed interval, one for every number of frames to the second."""
+    """Return the schedules of a fixed interval, one for every place of the second keyframe."""
     frames = np.arange(len(table))
     found = []
     for phase in range(1, interval + 1):
@@ -98,7 +103,7 @@ def fixed_schedules(table: KeyframeAgeTable, interval: int, costs: FrameCosts) -
 
 
 def scheduled(ages: NDArray[np.intp], costs: FrameCosts) -> Schedule:
-    """Return the schedule whose frames are so old; known beforehand, nothing is computed twice."""
+    """Return the schedule with (T,) ages; no frame is propagated and then made a keyframe."""
     milliseconds = np.where(ages == 0, costs.keyframe_ms, costs.propagated_ms)
     reasons = tuple("interval" if age == 0 else "" for age in ages)
     return Schedule(ages.astype(np.intp), reasons, milliseconds)

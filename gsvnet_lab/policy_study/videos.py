@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from gsvnet_lab.data.camvid import LabelledImage, LabelledImages, open_split
 from gsvnet_lab.data.images import open_images
-from gsvnet_lab.motion import MotionRanges, SceneRoles, collect_cutouts, moving_still
+from gsvnet_lab.evaluation.metrics import check_labelled
+from gsvnet_lab.motion.camera import MotionRanges
+from gsvnet_lab.motion.cutouts import collect_cutouts
+from gsvnet_lab.motion.scene import SceneRoles
+from gsvnet_lab.motion.still import moving_still
 from gsvnet_lab.policy_study.keyframe_age_table import Video
 from gsvnet_model.outputs.classes import CAMVID
 from street_drive import StreetDrive
@@ -32,7 +36,7 @@ def varied_order(num_frames: int, seed: int = 0) -> list[int]:
     A stop (a repeated frame), normal motion, triple speed, and so on to the end of the clip.
 
     Args:
-        num_frames: of the clip.
+        num_frames: number of frames of the clip.
         seed: 0 gives stops of 15 and 10 frames in turns and equal stretches of motion; others
             draw the lengths.
     """
@@ -53,8 +57,13 @@ def varied_order(num_frames: int, seed: int = 0) -> list[int]:
 
 
 def clip_video(data: Path) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Return the labelled validation clip of a CamVid folder."""
+    """Return the labelled validation clip of a CamVid folder.
+
+    Raises:
+        ValueError: if there is none, or no pixel is labelled.
+    """
     clip = open_split(data, "val", CAMVID.num_classes)
+    check_labelled(clip, "the split val")
     return [clip[index] for index in range(len(clip))]
 
 
@@ -62,9 +71,9 @@ def drive_video(seed: int, index: int, num_frames: int) -> list[LabelledImage]:
     """Return a street drive with exact labels: one of many speeds, rates, bends and stops.
 
     Args:
-        seed: of the set of drives.
-        index: of the drive in the set; every third one does not stop.
-        num_frames: how many frames.
+        seed: seed of the set of drives.
+        index: number of the drive in the set; every third drive does not stop.
+        num_frames: number of frames.
     """
     rng = np.random.default_rng([seed, index])
     drive_s, stop_s = float(rng.uniform(2, 5)), float(rng.uniform(0.8, 2.5))
@@ -80,8 +89,21 @@ def drive_video(seed: int, index: int, num_frames: int) -> list[LabelledImage]:
 def still_videos(stills: LabelledImages, count: int, seed: int) -> list[list[LabelledImage]]:
     """Return drives through labelled stills.
 
-    Short ones: the guessed depth of a still carries a camera only so far.
+    They are short, because the guessed depth of a still carries a camera only so far.
+
+    Args:
+        stills: labelled images to choose from.
+        count: number of drives, each through another still.
+        seed: seed of the choice and of the motion.
+
+    Raises:
+        ValueError: if there are fewer stills.
     """
+    if count > len(stills):
+        raise ValueError(
+            f"expected at least {count} training images, one for each moved still, got "
+            f"{len(stills)}; ask for fewer with --stills {len(stills)}"
+        )
     rng = np.random.default_rng(seed)
     chosen = [stills[int(index)] for index in rng.choice(len(stills), count, replace=False)]
     roles = SceneRoles.of(CAMVID)
@@ -94,7 +116,7 @@ def still_videos(stills: LabelledImages, count: int, seed: int) -> list[list[Lab
 
 
 def unlabelled_video(name: str, num_frames: int) -> Video:
-    """Return the first frames of a video file, folder or the built-in clip, without labels."""
+    """Return the first frames of a video file, a folder or the built-in clip, without labels."""
     source = open_images(name, num_images=num_frames)
     return [(image, None) for _, image in zip(range(num_frames), source.images(), strict=False)]
 

@@ -18,7 +18,7 @@ from gsvnet_lab.released.state_dict import (
     size_of,
 )
 from gsvnet_lab.released.torch_file import read_torch_file
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.keyframe.bisenet import BiSeNet
 from gsvnet_model.networks.keyframe.swiftnet import SwiftNet
 from gsvnet_model.outputs.classes import MAX_CLASSES

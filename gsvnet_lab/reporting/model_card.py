@@ -21,8 +21,8 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> s
     return "\n".join(lines)
 
 
-def _bias(info: ModelInfo) -> str:
-    pairs = zip(info.classes.names, info.logit_adjustment, strict=False)  # there may be no bias
+def _adjustment(info: ModelInfo) -> str:
+    pairs = zip(info.classes.names, info.logit_adjustment, strict=False)  # or none at all
     return ", ".join(f"{name} {value:+.2f}" for name, value in pairs) or "nothing"
 
 
@@ -48,7 +48,7 @@ def write_model_card(path: Path, weights: Path, tables: Mapping[str, str]) -> No
         ("mean, std (RGB, 0..255)", f"{info.normalisation.mean}, {info.normalisation.std}"),
         ("keyframe input", _input(info)),
         ("grid stride, filter", f"{info.grid_stride}, {info.grid_filter}"),
-        ("added to logits, by class", _bias(info)),
+        ("added to logits, by class", _adjustment(info)),
         ("temperatures by age", ", ".join(f"{value:.3g}" for value in info.temperatures)),
         ("their logarithm, per percent of disagreement", f"{info.temperature_slope:+.4f}"),
         ("file", f"`{weights.name}`, {weights.stat().st_size / 1e6:.1f} MB"),

@@ -1,2 +1,2 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Accuracy against throughput, propagation and per-frame networks."""
+"""Accuracy over throughput: propagation against per-frame segmentation."""

@@ -1,10 +1,11 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The curves of the trade-off, and by how much one lies above another."""
+"""Curves of accuracy over throughput, their plot, and by how much one lies above another."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -17,9 +18,9 @@ class Lead:
 
     Attributes:
         weights: name of the per-frame network's weights.
-        miou: points of mIoU; negative where the per-frame network is ahead, None if it is not
-            as fast at any scale.
-        frames_per_s: the throughput.
+        miou: lead in points of mIoU; negative where the per-frame network is ahead, None if it is
+            not as fast at any scale.
+        frames_per_s: the throughput, frames per second.
     """
 
     weights: str
@@ -58,12 +59,12 @@ def per_frame_curve(points: Sequence[TradeoffPoint], weights: str) -> list[Trade
 def accuracy_at(curve: Sequence[TradeoffPoint], frames_per_s: float) -> float | None:
     """Return the best mIoU in percent of a curve at a throughput or more.
 
-    Linear between the points. What is faster can also run slower: where a faster point is more
-    accurate, or there is no slower one, its accuracy counts.
+    The curve is linear between its points. A fast network can also be run slowly: where a faster
+    point is more accurate, or there is no slower point, the accuracy of the faster point counts.
 
     Args:
         curve: points from slow to fast.
-        frames_per_s: the throughput that is needed.
+        frames_per_s: the throughput that is needed, frames per second.
 
     Returns:
         None if no point of the curve is that fast.
@@ -99,7 +100,7 @@ def lead_at_interval(points: Sequence[TradeoffPoint], weights: str, interval: in
     """Return how far propagation leads the same network per frame at equal throughput.
 
     Args:
-        points: what was measured.
+        points: measured points.
         weights: name of the weights.
         interval: keyframe interval whose throughput is the one compared at.
 
@@ -121,3 +122,46 @@ def _interpolated(curve: Sequence[TradeoffPoint], frames_per_s: float) -> float:
 
 def _slow_to_fast(points: Sequence[TradeoffPoint]) -> list[TradeoffPoint]:
     return sorted(points, key=lambda point: point.frames_per_s)
+
+
+def plot_tradeoff(points: Sequence[TradeoffPoint], path: Path) -> None:
+    """Draw propagation over the intervals and per-frame segmentation over the input scales.
+
+    Args:
+        points: measured points of any number of weights.
+        path: image file to write; the suffix names the format.
+
+    See:
+        Paper's supplement, figure A5.
+    """
+    from matplotlib.figure import Figure  # slow to import, and most commands draw nothing
+
+    figure = Figure(figsize=(7.5, 5.0), layout="constrained")
+    axes = figure.subplots()
+    names = dict.fromkeys(point.contestant.weights for point in points)
+    for number, name in enumerate(names):
+        ways = (
+            ("-o", f"GSVNet, {name}", propagation_curve(points, name)),
+            ("--s", f"per frame, {name}", per_frame_curve(points, name)),
+        )
+        for style, label, curve in ways:
+            rates = [point.frames_per_s for point in curve]
+            scores = [point.miou for point in curve]
+            axes.plot(rates, scores, style, color=f"C{number}", markersize=4, label=label)
+            for point in curve:
+                contestant = point.contestant
+                over_intervals = style == "-o"
+                axes.annotate(
+                    f"l={contestant.interval}" if over_intervals else f"{contestant.scale:.3g}",
+                    (point.frames_per_s, point.miou),
+                    (4, 4 if over_intervals else -9),
+                    textcoords="offset points",
+                    fontsize="x-small",
+                    color=f"C{number}",
+                )
+    axes.set_xlabel("frames/s of one stream")
+    axes.set_ylabel("average mIoU %")
+    axes.grid(color="0.9")
+    axes.legend(fontsize="small")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from gsvnet_lab.benchmark.timing import Clock
+from gsvnet_lab.benchmark.timing import Clock, clock_of
 from gsvnet_lab.data.camvid import LabelledImage
 from gsvnet_lab.evaluation.distances import evaluate_distances
 from gsvnet_model.model import SegmentationModel
@@ -37,11 +36,11 @@ class Contestant:
 
 @dataclass(frozen=True)
 class TradeoffPoint:
-    """A contestant and what was measured of it.
+    """The figures of a contestant.
 
     Attributes:
-        contestant: who.
-        miou: percent, average over the interval ("avg mIoU").
+        contestant: the way to label a stream that was measured.
+        miou: mIoU averaged over the interval, percent (the paper's "avg mIoU").
         frames_per_s: throughput of one stream, from image to labels and confidence.
     """
 
@@ -58,9 +57,9 @@ def measure_accuracy(
     """Return the average mIoU of every contestant, all judged on the same frames.
 
     Args:
-        models: the models by name of the weights and input scale.
-        contestants: whom to measure.
-        sequence: consecutive frames with exact labels, as for `evaluate_distances`.
+        models: models by name of the weights and input scale.
+        contestants: the ways to label a stream that are measured.
+        sequence: consecutive frames with exact labels; see `evaluate_distances`.
 
     Raises:
         ValueError: if the sequence is shorter than the largest interval.
@@ -92,10 +91,10 @@ def measure_throughput(
     next repetition goes on from where it began, in the other direction.
 
     Args:
-        models: the models by name of the weights and input scale.
-        contestants: whom to measure.
+        models: models by name of the weights and input scale.
+        contestants: the ways to label a stream that are measured.
         images: consecutive frames, (H, W, 3) uint8 RGB.
-        repetitions: how often; one more goes first and does not count.
+        repetitions: number of repetitions that count; one more goes first.
         clock: "wall" time, or "cpu" time of all threads for a machine that is not quiet.
 
     Returns:
@@ -109,7 +108,7 @@ def measure_throughput(
         raise ValueError(f"expected at least {longest} images, got {len(images)}")
     if repetitions < 1:
         raise ValueError(f"expected at least one repetition, got {repetitions}")
-    now = time.perf_counter if clock == "wall" else time.process_time
+    now = clock_of(clock)
     seconds: dict[Contestant, list[float]] = {contestant: [] for contestant in contestants}
     for repetition in tqdm(range(1 + repetitions), desc="timing"):
         start = repetition * longest % (len(images) - longest + 1)

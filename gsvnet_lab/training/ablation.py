@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Variants of the propagation network, trained alike and judged alike."""
+"""Variants of the propagation network, all trained and judged in the same way."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ MAX_INTERVAL = 5
 
 @dataclass(frozen=True)
 class Variant:
-    """What one row of the table does otherwise than the recipe.
+    """The changes to the recipe that make one row of the table.
 
     Attributes:
-        name: of the row, and with dashes of its folder.
-        network: fields of the propagation network.
-        recipe: fields of the recipe.
+        name: name of the row; with dashes for spaces, of its folder too.
+        network: changed fields of `PropagationConfig`.
+        recipe: changed fields of `PropagationRecipe`.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Variant:
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def changed(self, recipe: PropagationRecipe) -> PropagationRecipe:
-        """Return the recipe of this row."""
+        """Return the recipe with the changes of this row."""
         network = dataclasses.replace(recipe.network, **self.network)
         return dataclasses.replace(recipe, network=network, **self.recipe)
 
@@ -71,11 +71,12 @@ class Row:
     """The figures of a row.
 
     Attributes:
-        name: of the row.
-        parameters: of the propagation network.
-        multiply_adds: of a propagated frame.
-        average_miou: by keyframe interval from 1 on, percent.
-        minimum_miou: likewise, of the last frame before the next keyframe.
+        name: name of the row.
+        parameters: number of parameters of the propagation network.
+        multiply_adds: multiply-adds of a propagated frame.
+        average_miou: average mIoU by keyframe interval from 1 on, percent.
+        minimum_miou: mIoU of the last frame before the next keyframe, by keyframe interval from 1
+            on, percent.
     """
 
     name: str
@@ -98,18 +99,19 @@ def ablate(
     """Train and judge every variant; a call that was cut goes on where it was.
 
     Args:
-        recipe: of all variants.
+        recipe: recipe that the variants change.
         keyframe: keyframe network of all variants.
         propagation: a trained propagation network, whose flow network all variants start with.
-        info: of the two networks.
+        info: info of the two networks.
         data: CamVid folder: stills to train on, clip to judge on.
-        folder: of the runs, one in it for each variant; the clips are shared.
-        device: where to train and judge.
-        variants: which; the released one first if rows without training are wanted.
+        folder: folder that holds the run of every variant in a folder of its own, and the clips
+            that all share.
+        device: device to train and judge on.
+        variants: variants to train, in order. `RELEASED` adds the two rows without training.
 
     Yields:
-        A row for each variant; after the released one those of its flow alone, without
-        propagation network ("warp only"), and of its keyframes ("repeat only").
+        A row for each variant. After the row of `RELEASED` follow "warp only", its flow without
+        the rest of the propagation network, and "repeat only", its keyframes' labels.
     """
     for variant in variants:
         run = folder / variant.folder_name

@@ -18,29 +18,31 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from gsvnet_lab.motion import MovingFrame
+from gsvnet_lab.motion.frame import MovingFrame
 from gsvnet_model.checkpoint.atomic_file import atomic_write
-from gsvnet_model.images.preprocessing import grid_image, image_tensor
+from gsvnet_model.images.grid import grid_image
+from gsvnet_model.images.network_input import image_tensor
 from gsvnet_model.model_info import ModelInfo
 
 _LABELS_PER_CELL = 2
 """Labels kept per cell and direction: they train as well as all of them, at a fraction."""
 
 _CHUNK = 16
-"""Clips rendered between two notes of the progress."""
+"""Number of clips rendered between two notes of the progress."""
 
 
 @dataclass(frozen=True)
-class Snippets:
-    """Clips of T frames on the grid, S of them; the arrays may lie on disk.
+class ClipCache:
+    """S clips of T frames on the grid; the arrays may lie on disk.
 
     Attributes:
-        images: (S, T, h, w, 3) uint8 or float32 grey levels of RGB.
-        logits: (S, T, K, h, w) float16, what the keyframe network says about every frame: the
-            start of a recursion this way and that, and what the frames between can be held to.
+        images: (S, T, h, w, 3) uint8 or float32 RGB images, grey levels 0 to 255.
+        logits: (S, T, K, h, w) float16 logits of the keyframe network on every frame: a recursion
+            starts from those of the first frame (of the last, played backwards), and distillation
+            compares with those between.
         labels: (S, T, 2 * h, 2 * w) uint8 class ids, 255 = void.
         flow: (S, T, 2, h, w) float16, (dx, dy) to the previous frame.
-        valid: (S, T, h, w) bool, where that flow is known and the point was visible before.
+        valid: (S, T, h, w) bool, true where the flow is known and the point was visible before.
 
     Convention: flow is backward, in pixels of the grid. Grid, logits and labels are
         align_corners=True views of the image: corner lies on corner.
@@ -57,7 +59,12 @@ class Snippets:
         return len(self.images)
 
 
-def render_snippets(
+def joined_clips(*caches: ClipCache) -> ClipCache:
+    """Return the clips of several caches as one, in memory; all are of one size and length."""
+    return ClipCache(*(np.concatenate([getattr(one, name) for one in caches]) for name in _NAMES))
+
+
+def cached_clips(
     folder: Path,
     render: Callable[[int], Sequence[MovingFrame]],
     count: int,
@@ -65,25 +72,28 @@ def render_snippets(
     info: ModelInfo,
     identity: str,
     device: torch.device,
-) -> Snippets:
+) -> ClipCache:
     """Render clips, run the keyframe network on them and keep what training needs.
 
     A second call continues where the first was cut, or opens what it finished.
 
     Args:
-        folder: where the clips are kept; each set in a folder of its own.
-        render: gives the frames of clip i, a function of i alone; all of one size and length.
+        folder: folder in which each set of clips is kept in a folder of its own.
+        render: returns the frames of clip number i and depends on i alone; all clips are of one
+            size and length.
         count: number of clips, at least 1.
-        keyframe_network: in eval mode, on `device`; maps (N, 3, H, W) to (N, K, ., .) logits.
-        info: how images come to the grid and to the keyframe network.
-        identity: whatever else decides the clips, so that others get another folder.
-        device: where the keyframe network runs.
+        keyframe_network: network in eval mode, on `device`, that maps (N, 3, H, W) images to
+            (N, K, ., .) logits.
+        info: info of the weights; decides how images come to the grid and to the keyframe network.
+        identity: text of everything else that decides the clips, so that other clips get another
+            folder.
+        device: device that the keyframe network runs on.
 
     Returns:
         The clips, memory-mapped read-only.
 
     Raises:
-        ValueError: if no clip is asked for.
+        ValueError: if `count` is below 1.
     """
     if count < 1:
         raise ValueError(f"expected at least 1 clip, got {count}")
@@ -92,13 +102,13 @@ def render_snippets(
     key = hashlib.sha256(repr((identity, count, described, _NAMES)).encode())
     for value in keyframe_network.state_dict().values():
         key.update(value.detach().float().cpu().numpy().tobytes())
-    folder = folder / f"snippets_{key.hexdigest()[:12]}"
+    folder = folder / f"clips_{key.hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     progress_file = folder / "progress.json"
     done = json.loads(progress_file.read_text())["done"] if progress_file.exists() else 0
     if done < count:
         _fill(folder, render, range(done, count), keyframe_network, info, device)
-    return Snippets(*(np.load(_file(folder, name), mmap_mode="r") for name in _NAMES))
+    return ClipCache(*(np.load(_file(folder, name), mmap_mode="r") for name in _NAMES))
 
 
 _NAMES = ("images", "logits", "labels", "flow", "valid")
@@ -161,7 +171,7 @@ def _open(path: Path, count: int, like: NDArray[np.generic], new: bool) -> NDArr
 def _on_grid(
     frame: MovingFrame, info: ModelInfo
 ) -> tuple[NDArray[np.generic], NDArray[np.uint8], NDArray[np.float16], NDArray[np.bool_]]:
-    """Return image, labels, flow and validity of a frame as `Snippets` holds them."""
+    """Return image, labels, flow and validity of a frame as `ClipCache` holds them."""
     height, width = frame.labels.shape
     grid = info.grid_size(height, width)
     rows = _corner_to_corner(height, _LABELS_PER_CELL * grid[0])

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""What tells one training from another, so that a folder is not gone on with by mistake."""
+"""Fingerprints of trainings, so that a run is not continued with another recipe by mistake."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def fingerprint(*parts: object) -> str:
     """Return a text that differs where any part differs.
 
     Args:
-        parts: what decides about a training: networks count by their weights, anything else, such
-            as a recipe, by what `repr` says of it.
+        parts: everything that decides the result of a training. A network counts by its weights,
+            anything else, such as a recipe, by its `repr`.
     """
     found = hashlib.sha256()
     for part in parts:
@@ -33,23 +33,28 @@ def fingerprint(*parts: object) -> str:
 
 
 def data_fingerprint(stills: LabelledImages) -> str:
-    """Return a text that differs where the stills or the renderer of street drives do."""
+    """Return a text that differs where the stills or the renderer of street drives differ."""
     return stills.digest() + RENDERER_VERSION
 
 
 def check_fingerprint(folder: object, found: object, wanted: str) -> None:
-    """Check that what lies in a folder is of the training at hand.
+    """Check that the contents of a folder belong to the training at hand.
+
+    Args:
+        folder: name of the folder, for the message.
+        found: fingerprint that was found in the folder; None where there is none.
+        wanted: fingerprint of the training at hand.
 
     Raises:
-        ValueError: if it is of another one.
+        ValueError: if they belong to another training.
     """
     if found is None:
         raise ValueError(
-            f"{folder}: holds a training of a version that did not note what it was of; choose "
-            "another folder"
+            f"{folder}: holds a training of an older version of this program, which wrote no "
+            "fingerprint; choose another folder"
         )
     if found != wanted:
         raise ValueError(
-            f"{folder}: holds a training of another recipe, other data or from other weights; go "
-            "on with those it was begun with, or choose another folder"
+            f"{folder}: holds a training of another recipe, other data or from other weights; "
+            "continue it with what it was started with, or choose another folder"
         )

@@ -49,7 +49,17 @@ def batches(
     drives: Drives,
     start: int,
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Yield the batches from iteration `start` on, prepared one ahead in a thread."""
+    """Yield the batches from iteration `start` on, prepared ahead in a thread.
+
+    Args:
+        recipe: gives seed, phases and augmentation.
+        stills: labelled stills to draw from.
+        drives: rendered street drives to draw from.
+        start: number of the first batch.
+
+    Yields:
+        (N, H, W, 3) images and (N, H, W) labels, uint8.
+    """
     ready: queue.Queue[tuple[NDArray[np.uint8], NDArray[np.uint8]] | BaseException]
     ready = queue.Queue(maxsize=2)
 
@@ -74,7 +84,7 @@ def _batch(
     drives: Drives,
     iteration: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return batch number `iteration`: a function of the seed alone, so that runs resume."""
+    """Return batch number `iteration`, which depends on the seed alone, so that runs resume."""
     rng = np.random.default_rng([recipe.seed, iteration])
     phase = recipe.phase_at(iteration)
     view = functools.partial(

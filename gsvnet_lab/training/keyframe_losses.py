@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""What a keyframe network is trained to make small."""
+"""The loss that a keyframe network is trained to minimise."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsvnet_lab.training.distillation import divergence
 from gsvnet_lab.training.keyframe_recipe import KeyframeRecipe
+from gsvnet_lab.training.losses import divergence, labelled_cross_entropy
 from gsvnet_model.outputs.classes import IGNORE_INDEX
 
 
@@ -23,12 +23,15 @@ def keyframe_loss(
     """Return the loss of a batch: all heads against the labels, the main one on the teacher too.
 
     Args:
-        network: what learns; (N, 3, H, W) to (N, K, h, w) logits.
-        images: (N, 3, H, W), normalised.
-        labels: (N, H, W) int64, 255 = void.
-        weights: (K,) of the classes.
-        recipe: says what counts how much.
-        teacher: what the recipe distils, if it does.
+        network: the network that learns; maps (N, 3, H, W) images to (N, K, h, w) logits.
+        images: (N, 3, H, W) float32, normalised.
+        labels: (N, H, W) int64 class ids, 255 = void.
+        weights: (K,) float32 class weights.
+        recipe: gives the weights of the loss's parts.
+        teacher: the network whose probabilities the recipe distils; None without distillation.
+
+    Returns:
+        A scalar.
     """
     labels = labels[:, :: recipe.loss_stride, :: recipe.loss_stride]
     with torch.autocast(images.device.type, torch.bfloat16):
@@ -39,20 +42,21 @@ def keyframe_loss(
     # Where the network names no weight, its auxiliary heads count as the main one (BiSeNet).
     auxiliary_weight = float(getattr(network, "auxiliary_weight", 1.0))
     for index, logits in enumerate(outputs):
-        # align_corners=True: cell i of a stride-s map is centred on pixel s*i.
-        full = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=True)
-        loss = F.cross_entropy(full, labels, weights, ignore_index=IGNORE_INDEX)
+        full = _resized(logits, labels)
+        loss = labelled_cross_entropy(full, labels, weights)
         if index == 0 and recipe.jaccard:
             loss = loss + recipe.jaccard * soft_jaccard_loss(full, labels)
         if index == 0 and teacher is not None:
             with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16):
                 seen = teacher(images)
-            seen = F.interpolate(
-                seen.float(), labels.shape[-2:], mode="bilinear", align_corners=True
-            )
-            loss = loss + recipe.distillation * divergence(full, seen)
+            loss = loss + recipe.distillation * divergence(full, _resized(seen, labels))
         total = total + (1.0 if index == 0 else auxiliary_weight) * loss
     return total
+
+
+def _resized(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return logits as float32 at the labels' size; cell i of stride s is centred on pixel s*i."""
+    return F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=True)
 
 
 def soft_jaccard_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -65,6 +69,9 @@ def soft_jaccard_loss(logits: Tensor, labels: Tensor) -> Tensor:
     Args:
         logits: (N, K, H, W) float32.
         labels: (N, H, W) int64 class ids, 255 = void, which counts nowhere.
+
+    Returns:
+        A scalar of 0 to 1.
     """
     known = (labels != IGNORE_INDEX).unsqueeze(1)
     probabilities = logits.softmax(1) * known

@@ -7,16 +7,19 @@ over whole clips that start from the keyframe network's own logits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from gsvnet_lab.data.camvid import open_split
-from gsvnet_lab.training.class_weights import class_weights
 from gsvnet_lab.training.fingerprint import data_fingerprint, fingerprint
+from gsvnet_lab.training.losses import class_weights
 from gsvnet_lab.training.propagation_clips import draw_clips, render_clips
 from gsvnet_lab.training.propagation_losses import clip_losses, flow_losses
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
@@ -26,9 +29,13 @@ from gsvnet_lab.training.trainer import Trainer
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.networks.propagation.flow import FlowLight
+from gsvnet_model.networks.propagation.guide import GuideNetwork
 
 _MAX_NORM = 5.0
-"""Of the gradient; a recursion over frames that were tracked badly can blow it up."""
+"""Longest gradient; a recursion over frames that were tracked badly can blow it up."""
+
+_WARM_UP = 50
+"""Iterations at the start of each phase over which the learning rate rises."""
 
 
 def train_propagation(
@@ -44,21 +51,22 @@ def train_propagation(
     """Train a propagation network; continue where an earlier call on the folder was cut.
 
     Args:
-        recipe: what to train and how.
+        recipe: the recipe.
         keyframe_network: gives the logits to propagate; stays as it is.
-        info: of the keyframe network.
+        info: info of the keyframe network's weights.
         data: CamVid folder; only its stills for training are used.
         output: folder of the run.
-        device: where to train.
-        start_from: a trained network of the recipe's kind, or a flow network, which then is taken
-            over alone; None starts from scratch.
-        clip_folder: where clips are kept, for runs that share them; None is `output`.
+        device: device to train on.
+        start_from: a trained network of the recipe's kind, or a trained flow network, which
+            replaces the flow network alone; None starts from scratch.
+        clip_folder: folder of rendered clips, for runs that share them; None is `output`.
 
     Returns:
         The averaged weights of the propagation network (state dict, float32, CPU).
 
     Raises:
-        ValueError: if the folder holds another run.
+        ValueError: if the folder holds another run, the data have too few images, no training
+            pixel is labelled, or a loss is not finite.
 
     See: paper Sec. 4.1 (training).
     """
@@ -74,33 +82,28 @@ def train_propagation(
     if isinstance(start_from, PropagationNetwork):
         network.load_state_dict(start_from.state_dict())
     else:
-        _start_from_warping(network)
+        start_from_warping(network.guide)
         if start_from is not None:
             network.flow.load_state_dict(start_from.state_dict())
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = _optimiser(network, recipe)
+    optimiser = propagation_optimiser(network, recipe)
     weights = class_weights(
         clips.labels[:: max(1, len(clips) // 200), 0],
         recipe.network.num_classes,
         recipe.class_balance,
     ).to(device)
 
-    def validated(average: Mapping[str, Tensor]) -> dict[str, float]:
-        followed = PropagationNetwork(recipe.network).to(device)
-        followed.load_state_dict(average)
-        return validate(followed, held_out, normalisation, recipe, device)
-
-    learner = Trainer(
+    trainer = Trainer(
         run,
         network,
         optimiser,
+        propagation_schedule(optimiser, recipe),
         recipe.average_decay,
         recipe.total_iterations,
-        validated,
+        lambda average: validate(average, held_out, normalisation, recipe, device),
     )
-    for iteration in learner:
-        _set_learning_rates(optimiser, recipe, iteration)
-        network.train()
+    network.train()
+    for iteration in trainer:
         rng = np.random.default_rng([recipe.seed, iteration])
         with torch.autocast(device.type, torch.bfloat16):
             if iteration < recipe.flow_iterations:
@@ -108,8 +111,8 @@ def train_propagation(
             else:
                 batch = draw_clips(recipe, clips, normalisation, rng, device)
                 losses = clip_losses(recipe, network, batch, weights)
-        learner.step(losses, _MAX_NORM)
-    return learner.finish()
+        trainer.step(losses, _MAX_NORM)
+    return trainer.finish()
 
 
 def propagation_fingerprint(
@@ -119,22 +122,23 @@ def propagation_fingerprint(
     data: Path,
     start: nn.Module | None,
 ) -> str:
-    """Return what tells this training from others."""
+    """Return the text that tells this training from others; see `train_propagation`."""
     inputs = (info.normalisation, info.input_scale, info.max_input_pixels, info.input_stride)
     stills = data_fingerprint(open_split(data, "train", info.classes.num_classes))
     return fingerprint(recipe, inputs, info.logit_adjustment, stills, keyframe_network, start)
 
 
-def _start_from_warping(network: PropagationNetwork) -> None:
+def start_from_warping(guide: GuideNetwork) -> None:
     """Let the guiding network begin with the identity slot: blurred states teach nothing."""
-    norm = network.guide.head.norm
+    norm = guide.head.norm
     assert isinstance(norm, nn.BatchNorm2d)
     with torch.no_grad():
         norm.bias.fill_(-1.0)
         norm.bias[0] = 3.0
 
 
-def _optimiser(network: PropagationNetwork, recipe: PropagationRecipe) -> torch.optim.Optimizer:
+def propagation_optimiser(network: nn.Module, recipe: PropagationRecipe) -> torch.optim.Optimizer:
+    """Return an optimiser whose groups tell the flow network's parameters from the others."""
     groups = []
     for is_flow in (True, False):
         for is_weight in (True, False):
@@ -152,13 +156,34 @@ def _optimiser(network: PropagationNetwork, recipe: PropagationRecipe) -> torch.
                     "is_flow": is_flow,
                 }
             )
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0)
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=1.0)
 
 
-def _set_learning_rates(
-    optimiser: torch.optim.Optimizer, recipe: PropagationRecipe, iteration: int
-) -> None:
-    rate = recipe.learning_rate_at(iteration)
-    for group in optimiser.param_groups:
-        slowed = group["is_flow"] and iteration >= recipe.flow_iterations
-        group["lr"] = rate * recipe.flow_factor if slowed else rate
+def propagation_schedule(
+    optimiser: torch.optim.Optimizer, recipe: PropagationRecipe
+) -> LRScheduler:
+    """Return the learning rates: in each phase a cosine to 1 % of its highest, with a warm-up.
+
+    In the second phase the flow network learns more slowly than the rest.
+
+    Args:
+        optimiser: optimiser of learning rate 1, whose groups say whether they are the flow's.
+        recipe: gives rates and numbers of iterations.
+    """
+    # No ready-made cosine: its lowest rate is one for all groups, and here they differ.
+    rates: list[Callable[[int], float]] = [
+        functools.partial(_learning_rate, recipe, group["is_flow"])
+        for group in optimiser.param_groups
+    ]
+    return LambdaLR(optimiser, rates)
+
+
+def _learning_rate(recipe: PropagationRecipe, is_flow: bool, iteration: int) -> float:
+    """Return the learning rate of an iteration, 0 being the first of the flow phase."""
+    step, count, highest = iteration, recipe.flow_iterations, recipe.flow_learning_rate
+    if iteration >= recipe.flow_iterations:
+        step, count = iteration - recipe.flow_iterations, recipe.iterations
+        highest = recipe.learning_rate
+    warm_up = min(1.0, (step + 1) / _WARM_UP)
+    rate = highest * warm_up * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / count)))
+    return rate * recipe.flow_factor if is_flow and iteration >= recipe.flow_iterations else rate

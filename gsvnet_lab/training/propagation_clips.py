@@ -13,11 +13,14 @@ from torch import Tensor, nn
 
 from gsvnet_lab.data.augment import Augmentation, random_view
 from gsvnet_lab.data.camvid import open_split
-from gsvnet_lab.motion import MovingFrame, SceneRoles, collect_cutouts, moving_still
-from gsvnet_lab.training.clip_cache import Snippets, render_snippets
+from gsvnet_lab.motion.cutouts import collect_cutouts
+from gsvnet_lab.motion.frame import MovingFrame
+from gsvnet_lab.motion.scene import SceneRoles
+from gsvnet_lab.motion.still import moving_still
+from gsvnet_lab.training.clip_cache import ClipCache, cached_clips
 from gsvnet_lab.training.fingerprint import data_fingerprint
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.outputs.classes import CAMVID
 from street_drive import StreetDrive, steady
@@ -31,6 +34,9 @@ _DRIVE_LENGTH_S = 30.0
 _REVERSED = 0.2
 """Share of the clips that are played backwards."""
 
+_HELD_OUT = 3
+"""Neighbouring stills out of every 37 that clips for validation are made of."""
+
 
 def render_clips(
     recipe: PropagationRecipe,
@@ -39,22 +45,30 @@ def render_clips(
     data: Path,
     output: Path,
     device: torch.device,
-) -> tuple[Snippets, Snippets]:
-    """Return the clips to train on and those of stills held out of them.
+) -> tuple[ClipCache, ClipCache]:
+    """Return the clips to train on, and clips of held-out stills to validate on.
 
     A call that was cut goes on where it was; the same clips are rendered once.
 
     Args:
-        recipe: which clips, and how many.
-        keyframe_network: labels them; in eval mode, on `device`.
-        info: of the weights that the recipe gives; see `PropagationRecipe.described`.
+        recipe: gives kinds and numbers of the clips.
+        keyframe_network: network that labels the clips; in eval mode, on `device`.
+        info: info of the weights that the recipe gives; see `PropagationRecipe.described`.
         data: CamVid folder.
-        output: where the clips are kept.
-        device: where the keyframe network runs.
+        output: folder that the clips are kept in.
+        device: device that the keyframe network runs on.
+
+    Raises:
+        ValueError: if there are too few images to hold some out.
     """
     split = open_split(data, "train", info.classes.num_classes)
     # Runs of three neighbours, so that most held-out views differ from those trained on.
-    held_out = [index for index in range(len(split)) if index % 37 < 3]
+    held_out = [index for index in range(len(split)) if index % 37 < _HELD_OUT]
+    if len(split) <= _HELD_OUT:
+        raise ValueError(
+            f"expected more than {_HELD_OUT} training images, since {_HELD_OUT} of every 37 are "
+            f"held out to validate on, got {len(split)} in {data}"
+        )
     stills = [split[index] for index in range(len(split)) if index not in held_out]
     held_out_stills = [split[index] for index in held_out]
     height, width = stills[0][1].shape
@@ -81,10 +95,10 @@ def render_clips(
     identity = repr((*chosen, data_fingerprint(split)))
     common = (keyframe_network, info)
     return (
-        render_snippets(
+        cached_clips(
             output, clip, recipe.still_clips + recipe.drive_clips, *common, identity, device
         ),
-        render_snippets(
+        cached_clips(
             output,
             lambda index: still(held_out_stills, 1, index),
             recipe.held_out_clips,
@@ -98,7 +112,7 @@ def render_clips(
 def _drive_clip(
     index: int, num_frames: int, height: int, width: int, seed: int
 ) -> tuple[MovingFrame, ...]:
-    """Return consecutive frames of a street drive: a new street for every few clips."""
+    """Return consecutive frames of a street drive; two clips share a street."""
     rng = np.random.default_rng([seed, 2, index])
     travel = steady(float(rng.uniform(*_DRIVE_SPEED_M_S)))
     rate_hz = float(rng.choice(_DRIVE_RATES_HZ))
@@ -112,14 +126,14 @@ def _drive_clip(
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """Clips in order of the recursion; tensors have the frames first, then the clips.
+    """N clips of T frames in order of the recursion: frames first, then clips.
 
     Attributes:
-        images: (T, N, 3, h, w) normalised.
-        logits: (T, N, K, h, w) of the keyframe network on every frame.
-        labels: (T, N, 2 * h, 2 * w) int64.
-        flow: (T, N, 2, h, w), cells.
-        valid: (T, N, h, w) float32, 1 where the flow is known.
+        images: (T, N, 3, h, w) float32 normalised images.
+        logits: (T, N, K, h, w) float32 logits of the keyframe network on every frame.
+        labels: (T, N, 2 * h, 2 * w) int64 class ids, 255 = void.
+        flow: (T, N, 2, h, w) float32 flow to the previous frame, cells.
+        valid: (T, N, h, w) float32, 1 where the flow is known, else 0.
     """
 
     images: Tensor
@@ -131,12 +145,20 @@ class ClipBatch:
 
 def draw_clips(
     recipe: PropagationRecipe,
-    clips: Snippets,
+    clips: ClipCache,
     normalisation: Normalisation,
     rng: np.random.Generator,
     device: torch.device,
 ) -> ClipBatch:
-    """Return a batch of random clips, some of them mirrored or played backwards."""
+    """Return a batch of random clips, some of them mirrored or played backwards.
+
+    Args:
+        recipe: gives the number of clips in a batch.
+        clips: clips to draw from.
+        normalisation: constants of the network's input images.
+        rng: source of the randomness.
+        device: device of the returned tensors.
+    """
     chosen = np.sort(
         rng.choice(len(clips), recipe.batch_size, replace=len(clips) < recipe.batch_size)
     )
@@ -146,14 +168,23 @@ def draw_clips(
 
 
 def load_clips(
-    clips: Snippets,
+    clips: ClipCache,
     chosen: NDArray[np.intp],
     mirrored: NDArray[np.bool_],
     backwards: NDArray[np.bool_],
     normalisation: Normalisation,
     device: torch.device,
 ) -> ClipBatch:
-    """Read clips, some of them mirrored left to right or played backwards."""
+    """Read clips, some of them mirrored left to right or played backwards.
+
+    Args:
+        clips: clips to choose from.
+        chosen: (N,) numbers of the clips.
+        mirrored: (N,) bool, true for clips that are mirrored.
+        backwards: (N,) bool, true for clips that are played backwards.
+        normalisation: constants of the network's input images.
+        device: device of the returned tensors.
+    """
 
     def stacked(array: NDArray[np.generic], column_axis: int) -> Tensor:
         values = []

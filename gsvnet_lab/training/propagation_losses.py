@@ -1,22 +1,21 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""What a propagation network is trained to make small."""
+"""The losses that a propagation network is trained to minimise."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsvnet_lab.training.clip_cache import Snippets
-from gsvnet_lab.training.distillation import divergence
+from gsvnet_lab.training.clip_cache import ClipCache
+from gsvnet_lab.training.losses import divergence, labelled_cross_entropy
 from gsvnet_lab.training.propagation_clips import ClipBatch
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.networks.propagation import PropagationNetwork
 from gsvnet_model.networks.propagation.flow import flow_on_grid
-from gsvnet_model.outputs.classes import IGNORE_INDEX
 
 _FLOW_SOFTNESS = 0.05
 """Errors of the flow below this many cells count quadratically."""
@@ -25,12 +24,24 @@ _FLOW_SOFTNESS = 0.05
 def flow_losses(
     recipe: PropagationRecipe,
     network: PropagationNetwork,
-    clips: Snippets,
+    clips: ClipCache,
     normalisation: Normalisation,
     rng: np.random.Generator,
     device: torch.device,
 ) -> dict[str, Tensor]:
-    """Return the loss of the flow network alone, on pairs of neighbouring frames."""
+    """Return the loss of the flow network alone, on pairs of neighbouring frames.
+
+    Args:
+        recipe: gives the number of pairs.
+        network: the propagation network, whose flow network learns.
+        clips: clips to draw the pairs from.
+        normalisation: constants of the network's input images.
+        rng: source of the randomness.
+        device: device that the network is on.
+
+    Returns:
+        A scalar by the name "flow_loss".
+    """
     count = recipe.flow_batch_size
     chosen = rng.integers(len(clips), size=count)
     frames = rng.integers(1, clips.images.shape[1], size=count)
@@ -65,9 +76,19 @@ def _flow_error(flow: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
 
 
 def clip_losses(
-    recipe: PropagationRecipe, network: PropagationNetwork, batch: ClipBatch, class_weights: Tensor
+    recipe: PropagationRecipe, network: nn.Module, batch: ClipBatch, class_weights: Tensor
 ) -> dict[str, Tensor]:
-    """Return the parts of the loss, weighted, over one recursion with every step judged."""
+    """Return the parts of the loss, weighted, over one recursion with every step judged.
+
+    Args:
+        recipe: gives the weights of the parts.
+        network: the propagation network that learns.
+        batch: clips; the recursion starts from the keyframe logits of their first frame.
+        class_weights: (K,) float32 class weights of the cross entropy.
+
+    Returns:
+        Scalars by name.
+    """
     state = batch.logits[0]
     steps = len(batch.images) - 1
     parts: dict[str, Tensor] = {}
@@ -77,16 +98,13 @@ def clip_losses(
         labels = batch.labels[step]
         losses = {"segmentation_loss": _segmentation_loss(state, labels, class_weights)}
         if recipe.distillation:
-            # The farther from its keyframe a frame is, the more another one there has to teach.
+            # The farther a frame is from its keyframe, the more a keyframe there has to teach.
             share = 2 * step / (steps + 1)
             taught = divergence(state, batch.logits[step])
             losses["distillation_loss"] = recipe.distillation * share * taught
         if output.intra_logits is not None and recipe.intra_loss:
-            losses["intra_loss"] = recipe.intra_loss * F.cross_entropy(
-                output.intra_logits.float(),
-                _at_cells(labels, state.shape[-2:]),
-                class_weights,
-                ignore_index=IGNORE_INDEX,
+            losses["intra_loss"] = recipe.intra_loss * labelled_cross_entropy(
+                output.intra_logits.float(), _at_cells(labels, state.shape[-2:]), class_weights
             )
         if recipe.flow_loss:
             losses["flow_loss"] = recipe.flow_loss * _flow_error(
@@ -98,12 +116,13 @@ def clip_losses(
 
 
 def _segmentation_loss(logits: Tensor, labels: Tensor, class_weights: Tensor) -> Tensor:
+    """Return the cross entropy of (N, K, h, w) logits at the size of (N, H, W) labels."""
     full = F.interpolate(logits, labels.shape[-2:], mode="bilinear", align_corners=True)
-    return F.cross_entropy(full, labels, class_weights, ignore_index=IGNORE_INDEX)
+    return labelled_cross_entropy(full, labels, class_weights)
 
 
 def _at_cells(labels: Tensor, grid: torch.Size) -> Tensor:
-    """Return the labels (N, H, W) at the cells of an align_corners grid."""
+    """Return (N, H, W) labels at the cells of an align_corners=True grid of h x w: (N, h, w)."""
     rows = torch.linspace(0, labels.shape[1] - 1, grid[0], device=labels.device).round().long()
     columns = torch.linspace(0, labels.shape[2] - 1, grid[1], device=labels.device).round().long()
     return labels[:, rows][:, :, columns]

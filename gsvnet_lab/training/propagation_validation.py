@@ -1,26 +1,25 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""How well propagation does on clips that it was not trained on."""
+"""Accuracy of propagation on clips that it was not trained on."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsvnet_lab.evaluation.metrics import ConfusionMatrix
-from gsvnet_lab.training.clip_cache import Snippets
+from gsvnet_lab.training.clip_cache import ClipCache
 from gsvnet_lab.training.propagation_clips import load_clips
 from gsvnet_lab.training.propagation_recipe import PropagationRecipe
-from gsvnet_model.images.preprocessing import Normalisation
-from gsvnet_model.networks.propagation import PropagationNetwork
-from gsvnet_model.networks.propagation.warp import backward_warp
+from gsvnet_model.images.network_input import Normalisation
+from gsvnet_model.ops.warp import backward_warp
 
 
 @torch.inference_mode()
 def validate(
-    network: PropagationNetwork,
-    clips: Snippets,
+    network: nn.Module,
+    clips: ClipCache,
     normalisation: Normalisation,
     recipe: PropagationRecipe,
     device: torch.device,
@@ -28,11 +27,11 @@ def validate(
     """Return figures of a network on clips that it was not trained on.
 
     Args:
-        network: the network; is put in eval mode.
-        clips: the clips.
-        normalisation: of the images.
-        recipe: says the number of classes.
-        device: where to run.
+        network: the propagation network; is put in eval mode.
+        clips: the clips to judge on.
+        normalisation: constants of the network's input images.
+        recipe: gives the number of classes.
+        device: device that the network is on.
 
     Returns:
         mIoU in percent of propagation and of warping alone, pooled over all distances from 1

@@ -1,26 +1,54 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Recipes on disk: one YAML file per model, read strictly into its dataclass."""
+"""Recipes on disk: one YAML file per model, read strictly into its pydantic dataclass."""
 
 from __future__ import annotations
 
-import dataclasses
-import typing
-from collections.abc import Mapping
+import json
+import re
+import reprlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from gsvnet_lab.data.safe_yaml import load_yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from gsvnet_lab.data.safe_yaml import BoundedLoader, load_yaml
+
+RECIPE_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""Of every recipe: unknown keys, infinity and NaN are refused."""
+
+Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 Recipe = TypeVar("Recipe")
 
-_KINDS = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
+_EXPECTED = {
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "too_long": "a list of at most {max_length}",
+    "missing": "a value",
+    "dataclass_type": "a mapping",
+    "literal_error": "{expected}",
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "unexpected_keyword_argument": "no such key: leave it out, or correct its name",
+}
+"""What an error of pydantic's says of the value that it would have taken."""
 
 
 def read_recipe(path: Path, recipe_type: type[Recipe]) -> Recipe:
     """Read a recipe of one part; see `read_parts`.
 
     Raises:
-        ValueError: as there, or if it has several parts.
+        ValueError: if `read_parts` refuses the file, or it has several parts.
     """
     first, *others = read_parts(path, recipe_type)
     if others:
@@ -31,28 +59,53 @@ def read_recipe(path: Path, recipe_type: type[Recipe]) -> Recipe:
 def read_parts(path: Path, recipe_type: type[Recipe]) -> list[Recipe]:
     """Read the parts of a training that follow one another.
 
-    What the file gives counts for all parts, what `parts`, a list of mappings, gives for one of
-    them; the rest keeps its default. Without `parts` there is one.
+    Keys at the top of the file hold for all parts. The key `parts`, a list of mappings, gives what
+    holds for one of them. Everything else keeps its default. Without `parts` there is one part.
+
+    Args:
+        path: YAML file.
+        recipe_type: pydantic dataclass of the recipe.
+
+    Returns:
+        One recipe per part, in order.
 
     Raises:
-        ValueError: if the file is missing, is not a mapping, or has a key or value that the
-            recipe does not know.
+        ValueError: if the file is missing, is no YAML mapping, or has a key or a value that the
+            recipe does not take; one line for each.
     """
-    content = load_yaml(path)
-    try:
-        if not isinstance(content, Mapping):
-            raise ValueError(f"expected a mapping for {recipe_type.__name__}, got {content!r}")
-        shared = {name: value for name, value in content.items() if name != "parts"}
-        parts = content.get("parts", [{}])
-        if not isinstance(parts, list) or not parts:
-            raise ValueError(f"parts: expected a list of mappings, got {parts!r}")
-        return [_build(recipe_type, _merged(shared, part)) for part in parts]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    content = load_yaml(path, _RecipeLoader)
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path}: expected a mapping of keys to values, got {_short(content)}")
+    shared = {name: value for name, value in content.items() if name != "parts"}
+    parts = content.get("parts", [{}])
+    if not isinstance(parts, list) or not parts:
+        raise ValueError(f"{path}: parts: expected a list of mappings, got {_short(parts)}")
+    recipes = []
+    for number, part in enumerate(parts, start=1):
+        merged = json.dumps(_merged(shared, part), default=str)
+        try:
+            # As JSON, in which pydantic's strict mode takes lists for tuples.
+            recipes.append(TypeAdapter(recipe_type).validate_json(merged, strict=True))
+        except ValidationError as error:
+            where = f"{path}, part {number}" if len(parts) > 1 else str(path)
+            lines = [f"{where}: {line}" for line in _error_lines(error)]
+            raise ValueError("\n".join(lines)) from error
+    return recipes
+
+
+class _RecipeLoader(BoundedLoader):
+    """Reads 1e-3 as the number that YAML 1.2 takes it for."""
+
+
+_RecipeLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+"),
+    list("-+.0123456789"),
+)
 
 
 def _merged(shared: Any, own: Any) -> Any:
-    """Return a value of a part: its own; of mappings key by key."""
+    """Return the value of a part: its own one; of two mappings, merged key by key."""
     if not isinstance(shared, Mapping) or not isinstance(own, Mapping):
         return own
     return {
@@ -61,36 +114,19 @@ def _merged(shared: Any, own: Any) -> Any:
     }
 
 
-def _build(recipe_type: type[Recipe], content: Any) -> Recipe:
-    if not isinstance(content, Mapping):
-        raise ValueError(f"expected a mapping for {recipe_type.__name__}, got {content!r}")
-    hints = typing.get_type_hints(recipe_type)
-    names = [item.name for item in dataclasses.fields(recipe_type)]  # type: ignore[arg-type]
-    unknown = sorted(set(content) - set(names))
-    if unknown:
-        raise ValueError(f"{recipe_type.__name__}: expected keys out of {names}, got {unknown}")
-    return recipe_type(
-        **{name: _convert(name, hints[name], value) for name, value in content.items()}
-    )
+def _error_lines(error: ValidationError) -> Iterator[str]:
+    """Yield one line for each wrong field: its name, what was expected, what came."""
+    for found in error.errors(include_url=False):
+        name = ".".join(map(str, found["loc"]))
+        prefix = f"{name}: " if name else ""
+        if found["type"] == "value_error":  # raised by a check of our own, which says it all
+            yield prefix + str(found["ctx"]["error"])
+            continue
+        expected = _EXPECTED.get(found["type"], found["msg"]).format(**found.get("ctx", {}))
+        got = "none" if found["type"] == "missing" else _short(found["input"])
+        yield f"{prefix}expected {expected}, got {got}"
 
 
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _convert(name: str, hint: Any, value: Any) -> Any:
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return _build(hint, value)
-    if typing.get_origin(hint) is tuple and isinstance(value, list):
-        item = typing.get_args(hint)[0]
-        return tuple(_convert(name, item, element) for element in value)
-    if hint is float and isinstance(value, str):  # YAML takes 1e-3 for a text: it wants 1.0e-3
-        value = _number(value)
-    if hint is float and type(value) is int:
-        value = float(value)
-    if hint in _KINDS and type(value) is not hint:
-        raise ValueError(f"{name}: expected {_KINDS[hint]}, got {value!r}")
-    return value
+def _short(value: object) -> str:
+    """Return what a value looks like, cut to a line."""
+    return reprlib.repr(value)

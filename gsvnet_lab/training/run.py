@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from gsvnet_lab.training.fingerprint import check_fingerprint
 from gsvnet_model.checkpoint.atomic_file import atomic_write
 
 _LOG = "log.jsonl"
+_FORMAT = 2
+"""Of the checkpoint: what `Trainer` keeps in it."""
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:
@@ -30,10 +33,11 @@ class Run:
 
     Args:
         folder: created if missing. Holds checkpoint.pt, log.jsonl and curves.png.
-        identity: of the training; see `fingerprint`.
+        identity: text that tells this training from others; see `fingerprint`.
 
     Attributes:
-        checkpoint: what the run goes on from; None for a new one.
+        folder: the folder.
+        checkpoint: state that the run goes on from; None for a new run.
 
     Raises:
         ValueError: if the folder holds another training.
@@ -48,6 +52,11 @@ class Run:
         if self._file.exists():
             found = torch.load(self._file, map_location="cpu", weights_only=True)
             check_fingerprint(folder, found.get("identity"), identity)
+            if found.get("format") != _FORMAT:
+                raise ValueError(
+                    f"{folder}: holds a training of another version of this program, which this "
+                    "one cannot go on with; choose another folder"
+                )
             self.checkpoint = found
 
     @staticmethod
@@ -58,12 +67,17 @@ class Run:
     def save(self, checkpoint: Mapping[str, Any]) -> None:
         """Replace the checkpoint. A cut in the middle leaves the old one intact."""
         with atomic_write(self._file) as partial:
-            torch.save({**checkpoint, "identity": self._identity}, partial)
+            torch.save({**checkpoint, "identity": self._identity, "format": _FORMAT}, partial)
 
     def log(self, **values: float) -> None:
-        """Append one line of figures to the log."""
+        """Append one line of figures to the log.
+
+        A figure that is not finite is left out, since JSON has no NaN: the mIoU of a validation
+        without a labelled pixel.
+        """
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
         with (self.folder / _LOG).open("a") as file:
-            file.write(json.dumps(values) + "\n")
+            file.write(json.dumps(finite) + "\n")
 
     def plot(self) -> None:
         """Draw every logged figure over the iterations into curves.png."""
@@ -81,28 +95,3 @@ class Run:
             axis.set_ylabel(name)
         axes[-1].set_xlabel("iteration")
         figure.savefig(self.folder / "curves.png", dpi=100)
-
-
-class WeightAverage:
-    """Exponential moving average of a network's weights and buffers.
-
-    Args:
-        network: the network to follow.
-        decay: share of the average kept at each update, after a warm-up.
-    """
-
-    def __init__(self, network: torch.nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.updates = 0
-        self.state = {name: value.clone() for name, value in network.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, network: torch.nn.Module) -> None:
-        """Move the average towards the network's present weights."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for name, value in network.state_dict().items():
-            if value.is_floating_point():
-                self.state[name].lerp_(value, 1 - decay)
-            else:
-                self.state[name].copy_(value)

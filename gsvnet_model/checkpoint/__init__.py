@@ -12,11 +12,8 @@ from gsvnet_model.checkpoint.reader import default_weights, load_model, read_net
 
 if TYPE_CHECKING:
     from gsvnet_model.checkpoint.writer import (
+        replace_info,
         save_model,
-        store_logit_adjustment,
-        store_metrics,
-        store_quality,
-        store_temperatures,
     )
 else:
 
@@ -32,9 +29,6 @@ __all__ = [
     "default_weights",
     "load_model",
     "read_networks",
+    "replace_info",
     "save_model",
-    "store_logit_adjustment",
-    "store_metrics",
-    "store_quality",
-    "store_temperatures",
 ]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 from gsvnet_model.checkpoint.quoted import quoted
-from gsvnet_model.images.preprocessing import Normalisation
+from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationConfig
 from gsvnet_model.outputs.classes import MAX_CLASSES, ClassTable
@@ -43,6 +43,8 @@ def to_metadata(config: PropagationConfig, info: ModelInfo) -> dict[str, Any]:
     """Return the content of the metadata, for JSON."""
     stored = dataclasses.asdict(info)
     stored[STORED_LOGIT_ADJUSTMENT] = stored.pop("logit_adjustment")
+    if stored["propagation_trained"]:  # as in files that are older than the attribute
+        del stored["propagation_trained"]
     return {
         "version": _FORMAT_VERSION,
         "propagation": dataclasses.asdict(config),
@@ -113,6 +115,7 @@ def _info(value: object, name: str) -> ModelInfo:
         "temperatures": _numbers,
         "temperature_slope": _number,
         "quality": _quality,
+        "propagation_trained": _flag,
         "metrics": _numbers_by_name,
         "command": _command,
     }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -16,7 +17,7 @@ from gsvnet_model.checkpoint.metadata import METADATA_KEY, decode_metadata, from
 from gsvnet_model.checkpoint.quoted import quoted
 from gsvnet_model.hardware.device import AUTO, choose_device, choose_precision
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.model_info import ModelInfo
+from gsvnet_model.model_info import UNTRAINED_PROPAGATION, ModelInfo
 from gsvnet_model.networks.keyframe import build_keyframe_network
 from gsvnet_model.networks.propagation import PropagationNetwork
 
@@ -61,7 +62,10 @@ def load_model(
     """
     chosen_device = choose_device(device)
     chosen_precision = choose_precision(precision, chosen_device)
-    keyframe, propagation, info = read_networks(default_weights() if path is None else Path(path))
+    weights = default_weights() if path is None else Path(path)
+    keyframe, propagation, info = read_networks(weights)
+    if not info.propagation_trained:
+        warnings.warn(f"{weights}: {UNTRAINED_PROPAGATION}", RuntimeWarning, stacklevel=2)
     if input_scale is not None:
         info = info.at_scale(input_scale)
     return SegmentationModel(keyframe, propagation, info, chosen_device, chosen_precision)

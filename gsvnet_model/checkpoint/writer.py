@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from torch import Tensor, nn
 from gsvnet_model.checkpoint.atomic_file import atomic_write
 from gsvnet_model.checkpoint.metadata import (
     METADATA_KEY,
-    STORED_LOGIT_ADJUSTMENT,
     decode_metadata,
     from_metadata,
     to_metadata,
@@ -25,7 +23,6 @@ from gsvnet_model.checkpoint.metadata import (
 from gsvnet_model.checkpoint.reader import check_values, network_tensors, read_file
 from gsvnet_model.model_info import ModelInfo
 from gsvnet_model.networks.propagation import PropagationNetwork
-from gsvnet_model.scheduling.quality import QualityModel
 
 
 def save_model(
@@ -57,57 +54,16 @@ def save_model(
     _write(path, tensors, to_metadata(propagation.config, info))
 
 
-def store_metrics(path: Path, metrics: Mapping[str, float]) -> None:
-    """Replace the figures in a checkpoint's metadata; the tensors stay as they are.
-
-    Raises:
-        ValueError: if the file is no checkpoint of this project.
-    """
-    _replace(path, {"metrics": dict(metrics)})
-
-
-def store_logit_adjustment(path: Path, bias: Sequence[float], command: str) -> None:
-    """Replace the class bias in a checkpoint's metadata; the tensors stay, its metrics go.
+def replace_info(path: Path, fields: Mapping[str, Any]) -> None:
+    """Replace fields of the info in a weights file's metadata; the tensors stay as they are.
 
     Args:
-        path: of the checkpoint.
-        bias: what is added to the logits, one value per class.
-        command: all that made the weights, this one included.
+        path: safetensors file.
+        fields: new values by their name in the metadata.
 
     Raises:
-        ValueError: if the file is no checkpoint of this project.
+        ValueError: if the file is no checkpoint of this project, or the values make no sense.
     """
-    stale_metrics: dict[str, float] = {}  # they were measured with other labels
-    _replace(
-        path, {STORED_LOGIT_ADJUSTMENT: list(bias), "metrics": stale_metrics, "command": command}
-    )
-
-
-def store_temperatures(path: Path, temperatures: Sequence[float]) -> None:
-    """Replace the temperatures in a checkpoint's metadata; the tensors stay as they are.
-
-    Raises:
-        ValueError: if the file is no checkpoint of this project.
-    """
-    _replace(path, {"temperatures": list(temperatures)})
-
-
-def store_quality(path: Path, quality: QualityModel, temperature_slope: float) -> None:
-    """Replace the estimate of quality in a checkpoint's metadata; the tensors stay as they are.
-
-    Args:
-        path: of the checkpoint.
-        quality: the estimate.
-        temperature_slope: how the confidence follows it; see `ModelInfo`.
-
-    Raises:
-        ValueError: if the file is no checkpoint of this project.
-    """
-    _replace(path, {"quality": dataclasses.asdict(quality), "temperature_slope": temperature_slope})
-
-
-def _replace(path: Path, fields: Mapping[str, Any]) -> None:
-    """Replace fields of the info in the metadata of a weights file."""
     content = read_file(path)
     info = {**content.metadata["info"], **fields}
     _write(path, content.tensors, {**content.metadata, "info": info})

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Where the networks run and in which precision: asked of the machine, not assumed."""
+"""The device that the networks run on and the precision of their weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[str, ...] = ("auto", *get_args(Precision))
 AUTO = "auto"
 
-_CPU_INFO = Path("/proc/cpuinfo")
+CPU_INFO = Path("/proc/cpuinfo")
+"""Read where torch does not say what the processor can do."""
 
 _DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -24,12 +25,14 @@ _DTYPES: dict[str, torch.dtype] = {
 
 
 def choose_device(name: str = AUTO) -> torch.device:
-    """Return the device of that name, a GPU with its number.
+    """Return the device of a name, a GPU with its number.
 
-    "auto" takes the GPU when there is one, and where it does not work warns and takes the CPU.
+    Args:
+        name: "cpu", "cuda", "cuda:N" or "auto": the GPU if there is one, else the CPU. With "auto"
+            a GPU that does not work costs a warning, and the CPU is taken.
 
     Raises:
-        ValueError: if the name is no device, or the device is not there or does not work.
+        ValueError: if the name is no device, or if the device is missing or does not work.
     """
     if name == AUTO:
         if not torch.cuda.is_available():
@@ -53,10 +56,10 @@ def choose_device(name: str = AUTO) -> torch.device:
 
 
 def numbered(device: torch.device) -> torch.device:
-    """Return the device, "cuda" with the number of the GPU that this thread is using now.
+    """Return the device, "cuda" with the number of the GPU that the calling thread uses now.
 
-    Without it the name means another GPU where a thread has chosen one, and what is kept for a
-    device, streams for example, would be kept under two names.
+    A device without a number means another GPU in a thread that has chosen another one, and what
+    is cached by device, such as streams, would be cached twice: for "cuda" and for "cuda:0".
     """
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", torch.cuda.current_device())
@@ -64,15 +67,15 @@ def numbered(device: torch.device) -> torch.device:
 
 
 def _working(device: torch.device) -> torch.device:
-    """Return a GPU with its number.
+    """Return a GPU with its number, once a kernel has run on it.
 
     Raises:
-        ValueError: if this PyTorch cannot compute on it.
+        ValueError: if this PyTorch cannot compute on the GPU.
     """
     try:
         device = numbered(device)
         _compute_on(device)
-    except RuntimeError as error:  # what CUDA has to say, then lines of advice
+    except RuntimeError as error:  # the first line is CUDA's reason, the others are advice
         reason = str(error).partition("\n")[0]
         raise ValueError(
             f"expected a GPU that PyTorch {torch.__version__} computes on, got {device}: "
@@ -82,17 +85,20 @@ def _working(device: torch.device) -> torch.device:
 
 
 def _compute_on(device: torch.device) -> None:
-    """Run one kernel: a GPU may be there and be too old for this PyTorch, or the driver be."""
+    """Run one kernel: a GPU that is listed may be too old for this PyTorch, or its driver may."""
     torch.ones(1, device=device).add(1).item()
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """Return the dtype of the keyframe network's weights.
 
-    "auto" is float16 on a GPU, bfloat16 on a CPU that computes in it, float32 elsewhere.
+    Args:
+        name: one of `PRECISIONS`. "auto" is float16 on a GPU, bfloat16 on a CPU that has
+            instructions for it, and float32 on any other CPU.
+        device: where the network runs.
 
     Raises:
-        ValueError: if the name is not known or the device does not compute in it.
+        ValueError: if the precision is not known, or the device does not compute in it.
     """
     if name not in PRECISIONS:
         raise ValueError(f"expected a precision out of {PRECISIONS}, got {name!r}")
@@ -106,12 +112,15 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def cpu_capabilities() -> dict[str, Any]:
-    """Return what torch tells of the processor; before 2.11 what the kernel does, "name: True"."""
+    """Return the features of the processor by name, such as "avx512_bf16": True.
+
+    They come from torch, and before torch 2.11 from the flags that Linux lists.
+    """
     ask = getattr(torch.cpu, "get_capabilities", None)
     if ask is not None:
         return dict(ask())
     try:
-        found = re.search(r"^flags\s*:(.*)$", _CPU_INFO.read_text(), re.MULTILINE)
+        found = re.search(r"^flags\s*:(.*)$", CPU_INFO.read_text(), re.MULTILINE)
     except OSError:  # not on Linux
         found = None
     return dict.fromkeys(found[1].split() if found else (), True)

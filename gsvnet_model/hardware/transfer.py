@@ -1,9 +1,10 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Arrays on their way to a GPU and back, beside what it computes; on the CPU nothing is copied.
+"""Upload of arrays to a GPU and download from it, while it computes; no copy on the CPU.
 
-A GPU copies without holding anybody up only from and to page-locked memory. Here that comes from
-PyTorch's cache, one piece per copy: a piece that is freed is handed out again only after the copies
-queued on it are done, so that none is overwritten on its way, and no caller's array either.
+A GPU copies asynchronously only from and to page-locked memory. That memory comes from PyTorch's
+cache, one block per copy. The cache hands a freed block out again only after the copies that are
+queued on it have finished, so a block is never overwritten during a copy, and neither is an array
+of the caller.
 """
 
 from __future__ import annotations
@@ -24,32 +25,35 @@ def upload(array: NDArray[Any], device: torch.device) -> Tensor:
         device: the CPU or a GPU.
 
     Returns:
-        On the CPU a view of the array. On a GPU a copy: work given to the caller's stream from
-        now on finds it there, and the array may be overwritten at once.
+        On the CPU a view of the array. On a GPU a copy: work that is queued on the caller's stream
+        after this call waits for the copy, and the array may be overwritten at once.
     """
     values = torch.from_numpy(array)
     if device.type != "cuda":
         return values.to(device)
     staged = torch.empty(values.shape, dtype=values.dtype, pin_memory=True).copy_(values)
-    here, beside = torch.cuda.current_stream(device), _upload_stream(device)
-    with torch.cuda.stream(beside):
+    current, copying = torch.cuda.current_stream(device), _upload_stream(device)
+    with torch.cuda.stream(copying):
         uploaded = staged.to(device, non_blocking=True)
-    here.wait_stream(beside)
-    uploaded.record_stream(here)
+    current.wait_stream(copying)
+    uploaded.record_stream(current)
     return uploaded
 
 
 def download(values: Tensor) -> NDArray[Any]:
-    """Return a tensor as an array, once the work that the caller's stream was given is done.
+    """Return a tensor as an array, once the work queued on the caller's stream has finished.
+
+    Args:
+        values: any shape and dtype that numpy knows.
 
     Returns:
-        On the CPU a view of the tensor. From a GPU an array of its own, in page-locked memory
-        until it is freed: copy what is to be kept in quantity.
+        On the CPU a view of the tensor. From a GPU a new array in page-locked memory, which stays
+        locked until the array is freed: copy the array to keep many of them.
     """
     if values.device.type != "cuda":
         return values.numpy()
     array = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-    # On the caller's stream: he waits for it in any case, and for nobody else's work.
+    # On the caller's stream, which the caller waits for anyway, and not for other streams.
     array.copy_(values, non_blocking=True)
     torch.cuda.current_stream(values.device).record_event().synchronize()
     return array.numpy()

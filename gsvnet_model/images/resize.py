@@ -19,7 +19,7 @@ def resize_image(image: NDArray[np.uint8], size: Size | None) -> NDArray[np.uint
 
     Args:
         image: (H, W) or (H, W, 3) uint8.
-        size: of the result; None or the image's own returns the argument itself.
+        size: (height, width) of the result; None or the image's own returns the argument itself.
     """
     if size is None or image.shape[:2] == size:
         return image
@@ -36,7 +36,7 @@ def resize_labels(labels: NDArray[np.uint8], size: Size | None) -> NDArray[np.ui
 
     Args:
         labels: (H, W) uint8 class ids.
-        size: of the result; None or the labels' own returns the argument itself.
+        size: (height, width) of the result; None or the labels' own returns the argument itself.
     """
     if size is None or labels.shape == size:
         return labels

@@ -20,8 +20,8 @@ class PrepackedConvolution(nn.Module):
     """A convolution with packed weights and the activation after it in the same pass.
 
     Args:
-        conv: on the CPU, with zeros as padding; see `can_prepack`.
-        activation: what follows; None for nothing.
+        conv: a convolution on the CPU, with zeros as padding; see `can_prepack`.
+        activation: the activation that follows the convolution; None if there is none.
     """
 
     def __init__(self, conv: nn.Conv2d, activation: nn.ReLU | nn.LeakyReLU | None) -> None:
@@ -55,7 +55,7 @@ def prepack_convolutions(network: _Network) -> _Network:
     packing cannot be done the network stays as it is.
 
     Args:
-        network: on its device, in its precision, batch normalisation folded.
+        network: any network on its device and in its precision, batch normalisation fused.
 
     Returns:
         The network; no longer to be copied or saved.

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Class tables: what an id in a label image means and how it is drawn."""
+"""Class tables: the name and the colour of every class id in a label image."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 IGNORE_INDEX = 255
-"""Label of pixels without a class: void in the data, unlabeled in the output."""
-
+"""Class id of pixels without a class: void in the training data, unlabeled in the output."""
 
 MAX_CLASSES = 254
-"""Labels are uint8, and 255 is no class."""
+"""Class ids are uint8, and 255 is no class."""
 
 MAX_NAME_LENGTH = 128
 """Longest name of a class, characters: it is shown in lists and legends."""
@@ -23,15 +22,16 @@ MAX_NAME_LENGTH = 128
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Names and colours of the classes, index = class id.
+    """Names and colours of the classes; the index in both is the class id.
 
     Args:
-        names: one name per class.
-        palette: one RGB triple (0..255) per class.
+        names: one name per class, 1 to `MAX_CLASSES` of them, each of at most `MAX_NAME_LENGTH`
+            characters.
+        palette: one colour per class, RGB, each value 0..255.
 
     Raises:
-        ValueError: if the tables differ in length, are empty, too long or not colours, or a name
-            is repeated or cannot be shown in a line.
+        ValueError: if there are no classes or too many, if names and colours differ in number, if
+            a colour is none, or if a name is repeated or cannot be shown in a line.
     """
 
     names: tuple[str, ...]
@@ -61,7 +61,11 @@ class ClassTable:
 
     @classmethod
     def numbered(cls, num_classes: int) -> ClassTable:
-        """Return a table of classes known by number only, in colours that differ."""
+        """Return a table for classes without names: "class 0", "class 1", ..., all colours differ.
+
+        Args:
+            num_classes: number of classes, 1 to `MAX_CLASSES`.
+        """
         hues = [colorsys.hsv_to_rgb(index * 0.618 % 1, 0.6, 0.9) for index in range(num_classes)]
         palette = tuple((int(255 * r), int(255 * g), int(255 * b)) for r, g, b in hues)
         return cls(tuple(f"class {index}" for index in range(num_classes)), palette)
@@ -72,7 +76,7 @@ class ClassTable:
         return len(self.names)
 
     def palette_array(self) -> NDArray[np.uint8]:
-        """Return the colours as a (256, 3) RGB look-up table; ids without a class are black."""
+        """Return the colour of every id as (256, 3) uint8 RGB; ids that are no class are black."""
         table = np.zeros((256, 3), np.uint8)
         table[: self.num_classes] = self.palette
         return table

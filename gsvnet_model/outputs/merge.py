@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Classes merged and renumbered for a consumer that needs fewer of them."""
+"""Merging of classes, for a consumer that needs fewer classes than the model has."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from gsvnet_model.outputs.classes import IGNORE_INDEX, ClassTable
 
 REST = "*"
-"""In a group: every class that no other group names."""
+"""As a member of a group: all classes that no other group names."""
 
 
 @dataclass(frozen=True)
 class MergedClasses:
-    """The classes a consumer sees and the way from the model's ids to theirs.
+    """The classes that a consumer sees, and which of them every class of the model becomes.
 
     Attributes:
         table: names and colours of the merged classes.
-        lookup: (256,) uint8, merged id of every model id; 255 where it has none.
-        changes_ids: whether any id differs from the model's.
+        lookup: (256,) uint8, the merged id of every class id of the model; 255 (unlabeled) for a
+            class that is in no group and for ids that are no class.
+        changes_ids: whether the merged id of any class differs from its id in the model.
     """
 
     table: ClassTable
@@ -31,10 +32,13 @@ class MergedClasses:
 
 
 def parse_group(group: str) -> tuple[str, tuple[str, ...]]:
-    """Split `"new name: class, class"` into the new name and its members.
+    """Split a group into its name and its members.
+
+    Args:
+        group: text of the form `"new name: class, class"`.
 
     Raises:
-        ValueError: if the text has another form.
+        ValueError: if the text does not have this form.
     """
     name, colon, members_text = group.partition(":")
     members = tuple(member.strip() for member in members_text.split(",") if member.strip())
@@ -47,19 +51,19 @@ def parse_group(group: str) -> tuple[str, tuple[str, ...]]:
 
 
 def merge_classes(classes: ClassTable, groups: Sequence[str]) -> MergedClasses:
-    """Merge classes into groups, numbered in the order given.
+    """Merge classes into groups, which are numbered in the order given.
 
-    A class that no group names becomes unlabeled (255). A group takes the colour of its
-    first member. Without groups the classes stay as they are.
+    A class that no group names becomes unlabeled (255). A group has the colour of its first
+    member. Without groups the classes stay as they are.
 
     Args:
-        classes: the model's classes.
-        groups: texts of the form `"new name: class, class"`; a member `"*"` takes all
+        classes: the classes of the model.
+        groups: texts of the form `"new name: class, class"`; the member `"*"` stands for all
             classes that no group names.
 
     Raises:
-        ValueError: for an unknown class, a class or a name given twice, or a group of
-            another form.
+        ValueError: for a class that the model does not have, for a class or a group name that is
+            given twice, for a group without classes, and for a text of another form.
     """
     parsed = [parse_group(group) for group in groups]
     if not parsed:

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Label images made visible: class colours, overlays and the legend."""
+"""Pictures of label images: class colours, overlays on the image, legend, keyframe mark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gsvnet_model.outputs.classes import ClassTable
 
 DEFAULT_OVERLAY_ALPHA = 0.5
-"""Share of the class colour in an overlay."""
+"""Share of the class colour in an overlay, 0..1."""
 
 LEGEND_ROW_PX = 14
 LEGEND_FONT_SCALE = 0.4
@@ -27,7 +27,7 @@ def colorize(labels: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[n
         A new (H, W, 3) uint8 RGB image.
 
     Raises:
-        ValueError: if a shape or a type differs.
+        ValueError: if labels or palette have another shape or dtype.
     """
     if labels.ndim != 2 or labels.dtype != np.uint8:
         raise ValueError(
@@ -39,7 +39,7 @@ def colorize(labels: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[n
             f"expected a palette (256, 3) uint8, got {palette.shape} {palette.dtype}; "
             "use ClassTable.palette_array()"
         )
-    # cv2's table look-up takes 4 ms for 2048x1024 where numpy's indexing takes 32 ms.
+    # OpenCV's table look-up takes 4 ms for 2048x1024, numpy's indexing 32 ms.
     grey = cv2.cvtColor(labels, cv2.COLOR_GRAY2RGB)
     return np.asarray(cv2.LUT(grey, palette.reshape(1, 256, 3)), np.uint8)
 
@@ -55,14 +55,15 @@ def overlay(
     Args:
         image: (H, W, 3) uint8 RGB; it is not changed.
         labels: (H, W) uint8 class ids.
-        palette: (256, 3) uint8 RGB, one row per id.
+        palette: (256, 3) uint8 RGB, one row per id (`ClassTable.palette_array`).
         alpha: share of the class colour, 0 (image only) to 1 (colours only).
 
     Returns:
         A new (H, W, 3) uint8 RGB image, `(1 - alpha) * image + alpha * colours`, rounded.
 
     Raises:
-        ValueError: if the sizes differ or alpha lies outside 0..1.
+        ValueError: if image and labels differ in size, if alpha lies outside 0..1, or if labels or
+            palette have another shape or dtype.
     """
     if image.shape != (*labels.shape, 3):
         raise ValueError(
@@ -93,7 +94,7 @@ def draw_legend(image: NDArray[np.uint8], classes: ClassTable, note: str) -> Non
     Args:
         image: (H, W, 3) uint8 RGB, contiguous; drawn on in place. Rows that do not fit
             are left out.
-        classes: the classes of the label image.
+        classes: the classes of the labels that are drawn on the image.
         note: one line written above the classes, for example the age of the keyframe.
     """
     rows = [(note, (0, 0, 0)), *zip(classes.names, classes.palette, strict=True)]

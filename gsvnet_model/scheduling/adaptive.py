@@ -32,8 +32,8 @@ class AdaptivePolicy:
         threshold: percent of pixels, 0..100, that should agree with a keyframe's labels just
             before the next one, for a motion that takes 5 frames to get there. Slower motion is
             held above it, since its keyframes last longer, and faster motion below.
-        min_interval: frames between keyframes at least.
-        max_interval: and at most.
+        min_interval: fewest frames from one keyframe to the next.
+        max_interval: most frames from one keyframe to the next.
 
     Raises:
         ValueError: if a value is out of its range.

@@ -28,10 +28,13 @@ class QualityModel:
     cut * log(signal + 0.001) of that step alone are positive.
 
     Attributes:
-        linear: by name out of `SIGNAL_NAMES`, not negative; names left out weigh 0, as below.
-        root: likewise.
-        cut: by name out of `SIGNAL_NAMES`.
-        cut_bias: constant of that sum; the default weights never see a cut.
+        linear: weights of the sums, by name out of `SIGNAL_NAMES`, not negative; a name that is
+            left out weighs 0.
+        root: weights of the square roots of the sums, by name out of `SIGNAL_NAMES`, not
+            negative; a name that is left out weighs 0.
+        cut: weights of the logarithms in the test for cuts, by name out of `SIGNAL_NAMES`; a name
+            that is left out weighs 0.
+        cut_bias: constant in the test for cuts; the default weights never see a cut.
     """
 
     linear: Mapping[str, float] = field(default_factory=dict)
@@ -63,7 +66,7 @@ class QualityModel:
         return np.asarray(np.minimum(values @ linear + np.sqrt(values) @ root, 100.0))
 
     def is_cut(self, signals: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return whether (..., S) signals of a step are those of a cut."""
+        """Return whether the (..., S) signals of a step mean a cut."""
         score = np.full(signals.shape[:-1], self.cut_bias)
         for name, weight in self.cut.items():
             score += weight * log_signal(signals[..., SIGNAL_NAMES.index(name)])
@@ -93,7 +96,8 @@ class Correction:
 
     Attributes:
         true: sum of the disagreements seen, percent; the last dozen keyframes count.
-        estimated: of those estimated for the same frames; both start alike.
+        estimated: sum of the disagreements estimated for those frames, percent; both sums start
+            equal.
     """
 
     true: float = 10.0
@@ -101,7 +105,7 @@ class Correction:
 
     @property
     def factor(self) -> float:
-        """The correction; within limits, lest one camera fault lasts."""
+        """The correction; within limits, so that no single camera fault lasts."""
         return min(max(self.true / self.estimated, 1 / _LARGEST_FACTOR), _LARGEST_FACTOR)
 
     def after(self, true: float, estimated: float) -> Correction:
@@ -126,7 +130,7 @@ class FrameQuality:
             eight frames at most.
         recent: (S,) signals of the last step; zeros if the scene stands.
         still: frames in a row in which nothing moved. One alone may be a repeated frame.
-        correction: of the estimates in this stream.
+        correction: what the estimates of this stream are multiplied with.
     """
 
     age: int = 0

@@ -28,27 +28,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gsvnet_model.images.preprocessing import GridImage
+from gsvnet_model.images.grid import GridImage
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.stream.state import (
     PropagatedState,
     StreamState,
-    advanced,
+    decode_labels,
     keyframe_state,
     propagate_states,
-    publish,
 )
 
 _NICE = 10
-"""Of the thread: a propagated frame goes first, the keyframe takes what is left."""
+"""Niceness of the thread: propagated frames go first, the keyframe takes what is left."""
 
 
 class KeyframeWorker:
-    """Labels keyframes beside any number of streams, one after the other.
+    """Labels the keyframes of any number of streams in a thread of its own, one after the other.
 
     Args:
-        model: the weights, those of the streams.
-        threads: processor threads of the networks; None takes as many as torch does.
+        model: the weights, the same as those of the streams.
+        threads: processor threads that the networks use; None takes as many as torch does.
     """
 
     def __init__(self, model: SegmentationModel, threads: int | None = None) -> None:
@@ -64,18 +63,18 @@ class KeyframeWorker:
         image: NDArray[np.uint8],
         on_grid: GridImage,
         propagated: PropagatedState,
-        carry_over: float,
+        temporal_blending: float,
     ) -> BackgroundKeyframe:
         """Begin to label a frame.
 
         Args:
             image: (H, W, 3) uint8 RGB; copied.
-            on_grid: the same on the grid.
-            propagated: the same as propagated in the stream.
-            carry_over: as for `keyframe_state`.
+            on_grid: the image on the grid.
+            propagated: the state that the stream propagated to this frame.
+            temporal_blending: share of the logits that is taken from the propagated state.
         """
         return BackgroundKeyframe(
-            self._model, image.copy(), on_grid, propagated, carry_over, self._submit
+            self._model, image.copy(), on_grid, propagated, temporal_blending, self._submit
         )
 
     def close(self) -> None:
@@ -90,8 +89,8 @@ class KeyframeWorker:
         self._pool.submit(run)
 
 
-# One for all workers: streams are dealt out of a pool in turns, and one that somebody else got as
-# well would take part in his recordings.
+# One device stream for all workers: torch deals streams out of a pool in turns, and a stream that
+# somebody else got as well would take part in their recordings.
 @functools.cache
 def _keyframe_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -116,8 +115,8 @@ class BackgroundKeyframe:
     """One keyframe on its way into a stream; made by `KeyframeWorker.start`.
 
     Attributes:
-        milliseconds: what it has cost so far.
-        num_followed: frames that the stream has gone on to since.
+        milliseconds: what the keyframe has cost so far.
+        num_followed: frames that the stream has gone on to since the keyframe began.
     """
 
     def __init__(
@@ -126,7 +125,7 @@ class BackgroundKeyframe:
         image: NDArray[np.uint8],
         on_grid: GridImage,
         propagated: PropagatedState,
-        carry_over: float,
+        temporal_blending: float,
         submit: Callable[[Callable[[], None]], None],
     ) -> None:
         self.milliseconds = 0.0
@@ -139,10 +138,16 @@ class BackgroundKeyframe:
         self._cancelled = False
         self._error: Exception | None = None
         first = self._arrived(on_grid)
-        submit(lambda: self._work(lambda: self._segment(image, first, propagated, carry_over)))
+        submit(
+            lambda: self._work(lambda: self._segment(image, first, propagated, temporal_blending))
+        )
 
     def follow(self, on_grid: GridImage) -> None:
-        """Take note that the stream goes on to this frame."""
+        """Take note that the stream goes on to this frame.
+
+        Args:
+            on_grid: the frame on the grid.
+        """
         self.num_followed += 1
         arrived = self._arrived(on_grid)
         with self._lock:
@@ -152,7 +157,7 @@ class BackgroundKeyframe:
             behind = state
             self._submit(lambda: self._work(lambda: behind))
 
-    def landed(self) -> StreamState | None:
+    def caught_up(self) -> StreamState | None:
         """Return the state at the frame that was followed last; None while it is not there yet.
 
         Raises:
@@ -161,7 +166,7 @@ class BackgroundKeyframe:
         with self._lock:
             if self._error is not None:
                 raise RuntimeError(
-                    f"the keyframe beside the stream failed: {self._error}"
+                    f"the background keyframe failed: {self._error}"
                 ) from self._error
             state = self._caught_up
         if state is not None and self._model.device.type == "cuda":
@@ -171,7 +176,7 @@ class BackgroundKeyframe:
         return state
 
     def cancel(self) -> None:
-        """Give it up; work at hand ends soon."""
+        """Give the keyframe up; the work at hand ends soon."""
         with self._lock:
             self._cancelled = True
 
@@ -194,7 +199,7 @@ class BackgroundKeyframe:
                 _finish(self._model)
                 self.milliseconds += 1e3 * (time.perf_counter() - started)
                 started = time.perf_counter()
-                state = self._go_on(state)
+                state = self._propagate_once(state)
         # Told to the stream, whose thread can do something about it.
         except Exception as error:
             with self._lock:
@@ -205,15 +210,17 @@ class BackgroundKeyframe:
         image: NDArray[np.uint8],
         first: _Arrived,
         propagated: PropagatedState,
-        carry_over: float,
+        temporal_blending: float,
     ) -> StreamState:
         _wait_for(first, propagated.logits)
-        logits, state = keyframe_state(self._model, image, first.image, propagated, carry_over)
+        logits, state = keyframe_state(
+            self._model, image, first.image, propagated, temporal_blending
+        )
         # As long as nothing moves, these are finer than what the grid holds.
-        published = publish(self._model, logits, state.size, state.quality)
-        return dataclasses.replace(state, published=published)
+        decoded = decode_labels(self._model, logits, state.size, state.quality)
+        return dataclasses.replace(state, decoded=decoded)
 
-    def _go_on(self, state: StreamState) -> StreamState | None:
+    def _propagate_once(self, state: StreamState) -> StreamState | None:
         """Return the state one frame later; None if there is no later frame or no use for it."""
         with self._lock:
             if self._cancelled:
@@ -224,7 +231,7 @@ class BackgroundKeyframe:
             arrived = self._ahead.popleft()
         _wait_for(arrived)
         (propagated,) = propagate_states(self._model, [state], [arrived.image])
-        return advanced(state, propagated, arrived.image)
+        return state.followed_by(propagated, arrived.image)
 
 
 def _wait_for(arrived: _Arrived, *others: Tensor) -> None:

@@ -9,34 +9,36 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from gsvnet_model.images.preprocessing import GridImage
+from gsvnet_model.images.grid import GridImage
 from gsvnet_model.model import SegmentationModel
-from gsvnet_model.scheduling import FixedPolicy, FrameQuality, KeyframePolicy
+from gsvnet_model.scheduling.fixed import FixedPolicy
+from gsvnet_model.scheduling.policy import KeyframePolicy
 from gsvnet_model.stream.background_keyframe import BackgroundKeyframe, KeyframeWorker
-from gsvnet_model.stream.carry_over import DEFAULT_CARRY_OVER, MAX_CARRY_OVER
 from gsvnet_model.stream.state import (
+    DEFAULT_TEMPORAL_BLENDING,
+    MAX_TEMPORAL_BLENDING,
     PropagatedState,
     StreamState,
-    advanced,
+    decode_labels,
     keyframe_state,
     propagate_states,
-    publish,
 )
 
 DEFAULT_KEYFRAME_INTERVAL = 5
 """Frames from one keyframe to the next: the largest interval of the paper's tables."""
 
 MAX_FRAMES_BEHIND = 30
-"""A keyframe beside the stream that has not caught up after as many frames, or two intervals if
-that is more, is given up: on a machine with too much to do it might never, and labels grow old."""
+"""A background keyframe that has not caught up after as many frames, or after two intervals if
+that is more, is given up: on an overloaded machine it might never, and labels grow old."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +51,19 @@ class Segmentation:
         confidence: (H, W) uint8, floor(255 * probability of the label); read-only.
         is_keyframe: whether the keyframe network labelled this frame.
         keyframe_age: frames since the keyframe that the labels come from; 0 on a keyframe.
-        reason: why it is a keyframe ("first", "size", "cut", "behind", the policy's or the
-            caller's), or why the keyframe network began to label it beside the stream, else "".
-        background: "running" while a keyframe is labelled beside the stream, "landed" when the
-            labels come from such a one for the first time, else "".
+        reason: why the frame is a keyframe ("first", "size", "cut", "timed_out", the policy's or
+            the caller's reason), or why a background keyframe of it began, else "".
+        background: "running" while a background keyframe is under way, "merged" when the labels
+            come from one for the first time, else "".
         change: mean absolute difference between the grid images of this frame and the one
-            before, grey levels 0..255; 0 where there is none before.
+            before, 0..255; 0 where there is none before.
         disagreement: estimated percent of pixels that a keyframe would label differently; 0
             where the weights carry no estimate.
         batch_size: streams that were propagated together, this one included.
-        stage_ms: milliseconds per stage: "prepare", "network" (of the whole batch), "labels";
-            when one has landed, "background", what it took beside the stream. On a GPU nothing
-            waits for it before the labels do, whose stage then holds the network's time too.
+        stage_ms: milliseconds per stage: "prepare", "network" (this stream's share of the batch),
+            "labels"; when a background keyframe was merged also "background", the time it took
+            in its thread. On a GPU nothing waits for the network before the labels do, so that
+            stage "labels" then holds the network's time too.
     """
 
     labels: NDArray[np.uint8]
@@ -76,33 +79,80 @@ class Segmentation:
 
 
 @dataclass(frozen=True)
-class PreparedFrame:
-    """A frame that `step_together` can label.
+class StepOptions:
+    """How one frame is labelled.
 
     Attributes:
-        stream: the stream that it is the next frame of.
-        image: (H, W, 3) uint8 RGB.
-        on_grid: the same on the grid.
-        previous: state that the frame before left; None where there is none to go on from.
-        reason: why it is to be a keyframe, as far as that is known before it is propagated.
-        worker: where keyframes are labelled beside the stream; None where the stream waits.
-        landed: the background keyframe that `previous` comes from, None if it is the stream's.
-        prepare_ms: what it took to get here.
+        policy: decides which frames are keyframes; serves this stream alone.
+        background: labels keyframes in a thread of its own, for which the stream never waits: the
+            policy's keyframes, and the caller's where there are labels to go on from. None labels
+            them in the stream. First frames, changes of size and cuts are labelled in the stream
+            in any case, since they leave no labels to go on from, and so is the frame in place of
+            a background keyframe that timed out; see `MAX_FRAMES_BEHIND`.
+        temporal_blending: share, 0 to 0.9, of a keyframe's logits that comes from the frames
+            before, so that labels flicker less; 0 leaves the keyframe network's own logits, as in
+            the paper. Where every frame is a keyframe, as at interval 1, or the image does not
+            match, nothing is blended.
+        force_keyframe: a reason that makes this frame a keyframe whatever the policy, else "".
+
+    Raises:
+        ValueError: if the share is out of range.
     """
 
-    stream: VideoSegmenter
+    policy: KeyframePolicy
+    background: KeyframeWorker | None = None
+    temporal_blending: float = DEFAULT_TEMPORAL_BLENDING
+    force_keyframe: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the share."""
+        if not 0 <= self.temporal_blending <= MAX_TEMPORAL_BLENDING:
+            raise ValueError(
+                f"expected a temporal blending of 0 to {MAX_TEMPORAL_BLENDING}, "
+                f"got {self.temporal_blending}"
+            )
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """One frame on its way through `VideoSegmenter.step`.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        on_grid: the image on the grid.
+        options: how the frame is labelled.
+        previous: state that the frame before left; None where there is none to go on from.
+        merged: the background keyframe that `previous` comes from, None if it is the stream's own.
+        following: the background keyframe that goes on to this frame, None if there is none.
+        reason: why the frame is to be a keyframe, else "".
+        waits: whether the stream waits for that keyframe.
+        propagated: `previous` brought to this frame; None while it has not been.
+        batch_size: streams that were propagated together.
+        stage_ms: milliseconds per stage so far.
+    """
+
     image: NDArray[np.uint8]
     on_grid: GridImage
+    options: StepOptions
     previous: StreamState | None
+    merged: BackgroundKeyframe | None
+    following: BackgroundKeyframe | None
     reason: str
-    worker: KeyframeWorker | None
-    landed: BackgroundKeyframe | None
-    prepare_ms: float
+    waits: bool
+    propagated: PropagatedState | None
+    batch_size: int
+    stage_ms: Mapping[str, float]
 
     @property
     def is_keyframe(self) -> bool:
-        """Whether it is a keyframe without being propagated first."""
-        return self.previous is None or (bool(self.reason) and self.worker is None)
+        """Whether the keyframe network has to label the frame now."""
+        return self.waits and bool(self.reason)
+
+    def after(self, stage: str, started: float, streams: int = 1, **changes: object) -> _Frame:
+        """Return the frame after a stage that some streams shared, with other changes."""
+        spent_ms = self.stage_ms.get(stage, 0.0) + 1e3 * (time.perf_counter() - started) / streams
+        stages = {**self.stage_ms, stage: spent_ms}
+        return dataclasses.replace(self, stage_ms=stages, **changes)  # type: ignore[arg-type]
 
 
 class VideoSegmenter:
@@ -112,24 +162,17 @@ class VideoSegmenter:
         model: the weights; any number of streams can share them.
         keyframe_interval: frames from one keyframe to the next (the paper's l); 1 makes every
             frame a keyframe.
-        policy: decides about keyframes in its place; of this stream alone.
-        background: labels keyframes beside the stream, which then never waits: the policy's
-            keyframes, and the caller's where there are labels to go on from. None labels them in
-            the stream, as do first frames, changes of size, and cuts, which leave no labels to go
-            on from, and the one in place of a keyframe that has not caught up ("behind"; see
-            `MAX_FRAMES_BEHIND`).
-        carry_over: share, 0 to 0.9, of a keyframe's logits that comes from the frames before, so
-            that labels flicker less; 0 leaves the keyframe network's own, as in the paper. Where
-            every frame is a keyframe, as at interval 1, nothing is carried along, and where the
-            image does not match, nothing is taken.
+        policy: decides about keyframes in place of the interval; see `StepOptions`, as for the
+            next two.
+        background: labels keyframes in a thread of its own.
+        temporal_blending: share of a keyframe's logits that comes from the frames before.
 
     Attributes:
-        policy: may be exchanged between two frames.
-        background: likewise.
-        carry_over: likewise.
+        options: how frames are labelled for which `step` is given no options of their own; may be
+            exchanged between two frames.
 
     Raises:
-        ValueError: if the interval is not a positive integer, or the share out of range.
+        ValueError: if the interval is not a positive whole number, or the share out of range.
     """
 
     def __init__(
@@ -138,14 +181,11 @@ class VideoSegmenter:
         keyframe_interval: int = DEFAULT_KEYFRAME_INTERVAL,
         policy: KeyframePolicy | None = None,
         background: KeyframeWorker | None = None,
-        carry_over: float = DEFAULT_CARRY_OVER,
+        temporal_blending: float = DEFAULT_TEMPORAL_BLENDING,
     ) -> None:
-        if not 0 <= carry_over <= MAX_CARRY_OVER:
-            raise ValueError(f"expected carry_over of 0 to {MAX_CARRY_OVER}, got {carry_over}")
         self.model = model
-        self.policy = FixedPolicy(keyframe_interval) if policy is None else policy
-        self.background = background
-        self.carry_over = carry_over
+        policy = FixedPolicy(keyframe_interval) if policy is None else policy
+        self.options = StepOptions(policy, background, temporal_blending)
         self._state: StreamState | None = None
         self._running: BackgroundKeyframe | None = None
 
@@ -154,213 +194,234 @@ class VideoSegmenter:
         """Whether there is a past to propagate from."""
         return self._state is not None
 
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether a background keyframe is done and will be merged with the next frame."""
+        return self._running is not None and self._running.caught_up() is not None
+
     def reset(self) -> None:
         """Forget the past: the next frame is a keyframe."""
-        self._state = None
-        self._expect(None)
+        self._replace(None, None)
 
-    def step(self, image: NDArray[np.uint8], force_keyframe: str | None = None) -> Segmentation:
-        """Label the next frame; as `prepare` followed by `step_together`."""
-        ((_, segmentation),) = step_together([self.prepare(image, force_keyframe)])
-        return segmentation
-
-    def prepare(self, image: NDArray[np.uint8], force_keyframe: str | None = None) -> PreparedFrame:
-        """Check the next frame and bring it to the grid; the stream itself stays as it is.
+    def step(
+        self,
+        image: NDArray[np.uint8],
+        options: StepOptions | None = None,
+        force_keyframe: str = "",
+    ) -> Segmentation:
+        """Label the next frame.
 
         Args:
             image: (H, W, 3) uint8 RGB. A change of size starts anew.
+            options: how to label this frame; None takes the stream's.
             force_keyframe: a reason that makes this frame a keyframe whatever the policy.
 
         Raises:
-            ValueError: if the image is not (H, W, 3) uint8 or too small.
-            RuntimeError: if the networks failed beside the stream; `reset` starts anew.
+            ValueError: if the image is not (H, W, 3) uint8 or too small; the stream stays as it is.
+            RuntimeError: if a network failed; the next frame starts anew.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(f"expected an (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
+        options = options or self.options
+        if force_keyframe:
+            options = dataclasses.replace(options, force_keyframe=force_keyframe)
+        frame = self._prepare(image, options)
+        try:
+            if not frame.is_keyframe:
+                (frame,) = _propagate(self.model, [frame])
+                frame = _judge(frame)
+            return self._segment(frame) if frame.is_keyframe else self._carry(frame)
+        except BaseException:
+            self.reset()
+            raise
+
+    def _prepare(self, image: NDArray[np.uint8], options: StepOptions) -> _Frame:
+        """Check a frame, bring it to the grid, and ask whether it is due to be a keyframe."""
         started = time.perf_counter()
-        if min(image.strides) < 0:  # a flip or BGR[..., ::-1], which torch cannot read in place
-            image = np.ascontiguousarray(image)
-        height, width = image.shape[:2]
+        image = _checked(image)
         on_grid = self.model.grid_input(image)
-        previous = self._state
-        worker = self.background
-        running = self._running if worker else None
-        landed = None
-        reason = force_keyframe or ""
-        if previous is None or previous.size != (height, width):
+        previous, running = self._state, self._running if options.background else None
+        merged, reason, waits = None, options.force_keyframe, options.background is None
+        if previous is None or previous.size != image.shape[:2]:
             reason = reason or ("first" if previous is None else "size")
-            previous = None
-        else:
-            caught_up = running.landed() if running else None
+            previous, running, waits = None, None, True
+        elif running is not None:
+            caught_up = self._state_of(running)
             if caught_up is not None:
-                previous, landed = caught_up, running
-            elif running and running.num_followed >= _most_behind(self.policy):
-                reason, worker = "behind", None
-            if not reason and running is landed:  # not while another one is on its way
-                reason = self.policy.due(previous.quality.age + 1)
-        return PreparedFrame(
-            self,
-            image,
-            on_grid,
-            previous,
-            reason,
-            worker,
-            landed,
-            1e3 * (time.perf_counter() - started),
+                previous, merged, running = caught_up, running, None
+            elif running.num_followed >= _most_behind(options.policy):
+                reason, waits, running = "timed_out", True, None
+        if not reason and previous is not None and running is None:
+            reason = options.policy.due(previous.quality.age + 1)
+        frame = _Frame(
+            image, on_grid, options, previous, merged, running, reason, waits, None, 1, {}
         )
+        return frame.after("prepare", started)
 
-    def _follow(self, frame: PreparedFrame) -> None:
-        """Tell a keyframe beside the stream that the stream goes on to this frame."""
-        if self._running is None:
-            return
-        if frame.worker is None or frame.landed is not None:
-            self._expect(None)
-        else:
-            self._running.follow(frame.on_grid)
+    def _state_of(self, running: BackgroundKeyframe) -> StreamState | None:
+        """Return the state of a background keyframe that has caught up; start anew if it failed."""
+        try:
+            return running.caught_up()
+        except RuntimeError:
+            self.reset()
+            raise
 
-    def _expect(self, keyframe: BackgroundKeyframe | None) -> None:
-        """Put a keyframe beside the stream in the place of the one before, if any."""
-        if self._running is not None:
+    def _segment(self, frame: _Frame) -> Segmentation:
+        """Run the keyframe network on a frame."""
+        started = time.perf_counter()
+        before = frame.propagated or frame.previous
+        logits, state = keyframe_state(
+            self.model, frame.image, frame.on_grid, before, frame.options.temporal_blending
+        )
+        return self._commit(frame.after("network", started, batch_size=1), state, logits)
+
+    def _carry(self, frame: _Frame) -> Segmentation:
+        """Take what was propagated for the state of a frame."""
+        assert frame.previous is not None and frame.propagated is not None
+        state = frame.previous.followed_by(frame.propagated, frame.on_grid)
+        return self._commit(frame, state, state.logits)
+
+    def _commit(self, frame: _Frame, state: StreamState, logits: Tensor) -> Segmentation:
+        """Decode the labels, advance the stream, and say what became of the frame."""
+        started, options, is_keyframe = time.perf_counter(), frame.options, frame.is_keyframe
+        decoded = state.decoded or decode_labels(self.model, logits, state.size, state.quality)
+        running = None if is_keyframe else frame.following
+        if frame.reason and not is_keyframe:
+            assert options.background is not None and frame.propagated is not None
+            running = options.background.start(
+                frame.image, frame.on_grid, frame.propagated, options.temporal_blending
+            )
+        self._replace(dataclasses.replace(state, decoded=decoded), running)
+        frame = frame.after("labels", started)
+        return _report(frame, state, decoded.labels, decoded.confidence, running is not None)
+
+    def _replace(self, state: StreamState | None, running: BackgroundKeyframe | None) -> None:
+        """Put the stream into a state: the only place that does."""
+        if self._running is not None and self._running is not running:
             self._running.cancel()
-        self._running = keyframe
+        self._state, self._running = state, running
+
+    @staticmethod
+    def step_batch(
+        requests: Sequence[tuple[VideoSegmenter, NDArray[np.uint8], StepOptions]],
+    ) -> list[Segmentation | ValueError]:
+        """Label one frame each of several streams that share a model, propagating them together.
+
+        For a GPU, where a batch costs little more than one frame. What a stream gets may differ
+        in rounding from what `step` gives it.
+
+        Args:
+            requests: for each stream its next image and how to label it.
+
+        Returns:
+            For each request its labels, or the error that `step` raises for a bad image.
+
+        Raises:
+            RuntimeError: if a network failed; all streams start anew.
+        """
+        done: dict[int, Segmentation | ValueError] = {}
+        frames: dict[int, _Frame] = {}
+        for index, (each, image, options) in enumerate(requests):
+            try:
+                frames[index] = each._prepare(image, options)
+            except ValueError as error:
+                done[index] = error
+        try:
+            for group in _propagated_together(frames):
+                model = requests[group[0]][0].model
+                propagated = _propagate(model, [frames[index] for index in group])
+                frames.update(zip(group, map(_judge, propagated), strict=True))
+            # Keyframes last, and one by one: several at once are rare.
+            for index in sorted(frames, key=lambda index: frames[index].is_keyframe):
+                each, frame = requests[index][0], frames[index]
+                done[index] = each._segment(frame) if frame.is_keyframe else each._carry(frame)
+        except BaseException:
+            for each, _, _ in requests:
+                each.reset()
+            raise
+        return [done[index] for index in range(len(requests))]
+
+
+def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image that torch can read in place.
+
+    Raises:
+        ValueError: if it is not (H, W, 3) uint8.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"expected an (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
+    # A flip or BGR[..., ::-1] has negative strides.
+    return np.ascontiguousarray(image) if min(image.strides) < 0 else image
 
 
 def _most_behind(policy: KeyframePolicy) -> int:
-    """Return after how many frames a keyframe beside the stream has to have caught up."""
+    """Return after how many frames a background keyframe has to have caught up."""
     interval = policy.interval if isinstance(policy, FixedPolicy) else 0
     return max(MAX_FRAMES_BEHIND, 2 * interval)
 
 
-def step_together(
-    frames: Sequence[PreparedFrame],
-) -> Iterator[tuple[PreparedFrame, Segmentation]]:
-    """Label one frame each of several streams that share a model, and advance the streams.
-
-    What a stream gets does not depend on the others: see `ExactBatches`.
-
-    Args:
-        frames: one per stream, prepared since its last step.
-
-    Yields:
-        Each frame with its labels as soon as they are there: the propagated frames, which are
-        quick, before the keyframes.
-    """
-    keyframes: list[tuple[PreparedFrame, str, PropagatedState | None, float]] = [
-        (frame, frame.reason, None, 0.0) for frame in frames if frame.is_keyframe
-    ]
-    for batch in _batches(frames):
-        for frame in batch:
-            frame.stream._follow(frame)
-        started = time.perf_counter()
-        model = batch[0].stream.model
-        previous = [frame.previous for frame in batch if frame.previous is not None]
-        propagated = propagate_states(model, previous, [frame.on_grid for frame in batch])
-        network_ms = _since(started)
-        for frame, state in zip(batch, propagated, strict=True):
-            stream, quality, reason = frame.stream, state.quality, frame.reason
-            if not reason and stream._running is None:
-                reason = stream.policy.judge(quality)
-            if quality.is_cut or (reason and frame.worker is None):  # too bad to be published
-                reason = "cut" if quality.is_cut else reason
-                keyframes.append((frame, reason, state, network_ms / len(batch)))
-            else:
-                yield frame, _go_on(frame, state, reason, len(batch), network_ms)
-    # One by one: several at once are rare, since streams are staggered, and the first would
-    # wait for all of them.
-    for frame, reason, rejected, spent_ms in keyframes:
-        yield frame, _start_anew(frame, reason, rejected, spent_ms)
-
-
-def _batches(frames: Sequence[PreparedFrame]) -> list[list[PreparedFrame]]:
-    """Return the frames that are propagated, in groups of one model and size."""
-    batches: dict[tuple[int, torch.Size], list[PreparedFrame]] = defaultdict(list)
-    for frame in frames:
+def _propagated_together(frames: Mapping[int, _Frame]) -> list[list[int]]:
+    """Return the numbers of the frames to propagate, in groups of one grid size."""
+    groups: dict[torch.Size, list[int]] = defaultdict(list)
+    for index, frame in frames.items():
         if not frame.is_keyframe:
-            batches[id(frame.stream.model), frame.on_grid.normalised.shape].append(frame)
-    return list(batches.values())
+            groups[frame.on_grid.normalised.shape].append(index)
+    return list(groups.values())
 
 
-def _since(started: float) -> float:
-    """Return the milliseconds since a time on the steady clock."""
-    return 1e3 * (time.perf_counter() - started)
-
-
-def _start_anew(
-    frame: PreparedFrame, reason: str, propagated: PropagatedState | None, spent_ms: float
-) -> Segmentation:
-    """Label a keyframe; `spent_ms` went into propagating it first, if it was."""
+def _propagate(model: SegmentationModel, frames: Sequence[_Frame]) -> list[_Frame]:
+    """Propagate the streams' states to their frames, all of one grid size."""
     started = time.perf_counter()
-    stream = frame.stream
-    logits, state = keyframe_state(
-        stream.model, frame.image, frame.on_grid, propagated or frame.previous, stream.carry_over
-    )
-    network_ms = spent_ms + _since(started)
-    labelled = time.perf_counter()
-    published = publish(stream.model, logits, state.size, state.quality)
-    stream._expect(None)
-    stream._state = dataclasses.replace(state, published=published)
-    labels_ms = _since(labelled)
-    return _told(frame, published, state.quality, reason, 1, network_ms, labels_ms)
+    for frame in frames:
+        if frame.following is not None:  # first of all, so that it keeps up with the stream
+            frame.following.follow(frame.on_grid)
+    states = [frame.previous for frame in frames if frame.previous is not None]
+    propagated = propagate_states(model, states, [frame.on_grid for frame in frames])
+    return [
+        frame.after("network", started, len(frames), propagated=state, batch_size=len(frames))
+        for frame, state in zip(frames, propagated, strict=True)
+    ]
 
 
-def _go_on(
-    frame: PreparedFrame,
-    propagated: PropagatedState,
-    reason: str,
-    batch_size: int,
-    network_ms: float,
+def _judge(frame: _Frame) -> _Frame:
+    """Say whether a propagated frame is too bad to be shown."""
+    assert frame.propagated is not None
+    quality, reason = frame.propagated.quality, frame.reason
+    if not reason and frame.following is None:
+        reason = frame.options.policy.judge(quality)
+    if quality.is_cut:  # there are no labels to go on from
+        return dataclasses.replace(frame, reason="cut", waits=True)
+    return dataclasses.replace(frame, reason=reason)
+
+
+def _report(
+    frame: _Frame,
+    state: StreamState,
+    labels: NDArray[np.uint8],
+    confidence: NDArray[np.uint8],
+    is_running: bool,
 ) -> Segmentation:
-    """Label a propagated frame, and begin a keyframe beside the stream if there is a reason."""
-    started = time.perf_counter()
-    stream, previous, quality = frame.stream, frame.previous, propagated.quality
-    assert previous is not None
-    state = advanced(previous, propagated, frame.on_grid)
-    published = state.published or publish(stream.model, state.logits, state.size, quality)
-    stream._state = dataclasses.replace(state, published=published)
-    if reason:
-        assert frame.worker is not None
-        stream._expect(
-            frame.worker.start(frame.image, frame.on_grid, propagated, stream.carry_over)
-        )
-    labels_ms = _since(started)
-    return _told(frame, published, quality, reason, batch_size, network_ms, labels_ms)
-
-
-def _told(
-    frame: PreparedFrame,
-    published: tuple[NDArray[np.uint8], NDArray[np.uint8]],
-    quality: FrameQuality,
-    reason: str,
-    batch_size: int,
-    network_ms: float,
-    labels_ms: float,
-) -> Segmentation:
-    """Tell policy and caller what became of a frame."""
-    stream, previous, landed = frame.stream, frame.previous, frame.landed
-    is_keyframe = quality.age == 0
-    stage_ms = {"prepare": frame.prepare_ms, "network": network_ms, "labels": labels_ms}
-    own_ms = frame.prepare_ms + network_ms / batch_size + labels_ms
-    background = "running" if stream._running else ""
-    if landed is not None and not is_keyframe:
-        background = "landed"
-        stage_ms["background"] = landed.milliseconds
-        own_ms += landed.milliseconds
-    stream.policy.observe(is_keyframe or background == "landed", own_ms)
+    """Tell the policy what a frame cost, and return what the caller is told."""
+    stage_ms = dict(frame.stage_ms)
+    own_ms = sum(stage_ms.values())
+    background = "running" if is_running else ""
+    merged = None if frame.is_keyframe else frame.merged
+    if merged is not None:
+        background = "merged"
+        stage_ms["background"] = merged.milliseconds
+        own_ms += merged.milliseconds
+    frame.options.policy.observe(frame.is_keyframe or merged is not None, own_ms)
+    change = 0.0
+    if frame.previous is not None:
+        difference = cv2.norm(frame.on_grid.pixels, frame.previous.pixels, cv2.NORM_L1)
+        change = float(difference) / frame.on_grid.pixels.size
     return Segmentation(
-        *published,
-        is_keyframe=is_keyframe,
-        keyframe_age=quality.age,
-        reason=reason,
+        labels,
+        confidence,
+        is_keyframe=frame.is_keyframe,
+        keyframe_age=state.quality.age,
+        reason=frame.reason,
         background=background,
-        change=0.0 if previous is None else _change(frame.on_grid.pixels, previous.pixels),
-        disagreement=quality.disagreement,
-        batch_size=batch_size,
+        change=change,
+        disagreement=state.quality.disagreement,
+        batch_size=frame.batch_size,
         stage_ms=stage_ms,
     )
-
-
-def _change(
-    current: NDArray[np.uint8] | NDArray[np.float32],
-    previous: NDArray[np.uint8] | NDArray[np.float32],
-) -> float:
-    return float(cv2.norm(current, previous, cv2.NORM_L1)) / current.size

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_lab.data.camvid import read_image
-from gsvnet_lab.data.file_order import natural_order
-from gsvnet_lab.data.label_png import read_labels
 from gsvnet_model.images.resize import Size, resize_image, resize_labels
+from gsvnet_offline.sources.file_order import natural_order
+from gsvnet_offline.sources.image_file import read_image
+from gsvnet_offline.sources.label_png import read_labels
 from gsvnet_offline.sources.source import DEFAULT_RATE_HZ
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})

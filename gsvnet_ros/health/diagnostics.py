@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Diagnostic messages: of every frame, of every camera, of the node."""
+"""Diagnostic messages about every frame, every camera and the node."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gsvnet_model.model import SegmentationModel
 from gsvnet_model.stream.segmenter import Segmentation
 from gsvnet_ros.health.frame_counts import CountsSnapshot
 from gsvnet_ros.health.stream_health import HealthReport, Level
+from gsvnet_ros.messages.peer_text import peer_text
 
 LEVELS: Mapping[Level, bytes] = {
     "ok": DiagnosticStatus.OK,
@@ -41,12 +42,13 @@ def frame_status(
     """Return where the labels of one frame come from and what they cost.
 
     Args:
-        name: of the node and the camera.
-        header: of the image.
-        segmentation: its labels.
-        policy: what decides about keyframes, and what it has chosen.
-        stage_ms: milliseconds per stage, and from stamp to publication (`latency`).
-        counts: of the camera, this frame included.
+        name: name of the node and the camera.
+        header: header of the image.
+        segmentation: labels of the image.
+        policy: name of the keyframe policy, and what it has chosen.
+        stage_ms: time per stage, ms; `latency`, from stamp to publication, only where stamps and
+            clock are of one time.
+        counts: frame counts of the camera, this frame included.
     """
     kind = "keyframe" if segmentation.is_keyframe else "propagated"
     return _status(
@@ -55,7 +57,7 @@ def frame_status(
         kind,
         {
             "stamp": f"{header.stamp.sec}.{header.stamp.nanosec:09d}",
-            "frame_id": header.frame_id,
+            "frame_id": peer_text(header.frame_id, always_quoted=False),
             "is_keyframe": _text(segmentation.is_keyframe),
             "keyframe_age": str(segmentation.keyframe_age),
             "keyframe_reason": segmentation.reason,
@@ -74,19 +76,13 @@ def frame_status(
 
 
 def camera_status(name: str, report: HealthReport, counts: CountsSnapshot) -> DiagnosticStatus:
-    """Return the health of one camera."""
-    return _status(
-        name,
-        report.level,
-        report.message,
-        {
-            "rate_hz": f"{report.rate_hz:.1f}",
-            "latency_ms_p50": f"{report.latency_ms_p50:.1f}",
-            "latency_ms_p95": f"{report.latency_ms_p95:.1f}",
-            "keyframe_share": f"{report.keyframe_share:.2f}",
-            **_count_values(counts),
-        },
-    )
+    """Return the health of one camera; without latency where it is unknown."""
+    values = {"rate_hz": f"{report.rate_hz:.1f}"}
+    if report.latency_ms_p50 is not None and report.latency_ms_p95 is not None:
+        values["latency_ms_p50"] = f"{report.latency_ms_p50:.1f}"
+        values["latency_ms_p95"] = f"{report.latency_ms_p95:.1f}"
+    values["keyframe_share"] = f"{report.keyframe_share:.2f}"
+    return _status(name, report.level, report.message, {**values, **_count_values(counts)})
 
 
 def node_status(
@@ -95,16 +91,16 @@ def node_status(
     """Return what the node runs on.
 
     Args:
-        name: of the node.
-        state: its lifecycle state, or that it is paused.
-        fault: why it is not in the state that was asked for last; empty if it is.
+        name: name of the node.
+        state: lifecycle state of the node, or that it is paused.
+        fault: why the node is not in the state that was asked for last; empty if it is.
         model: the weights, None while unconfigured.
     """
     values = {"state": state, "memory_mib": f"{_resident_mib():.0f}"}
     if model is not None:
         values["device"] = str(model.device)
         values["precision"] = str(model.precision).removeprefix("torch.")
-        values["keyframe_network"] = model.info.keyframe_network
+        values["keyframe_network"] = peer_text(model.info.keyframe_network, always_quoted=False)
         if model.device.type == "cuda":
             # With what no tensor holds: the working memory of CUDA graphs, and the cache.
             reserved = torch.cuda.memory_reserved(model.device) / 2**20

@@ -59,11 +59,21 @@ class FrameCounts:
         self._dropped: Counter[str] = Counter()
 
     def receive(self, lost_before: int) -> None:
-        """Count a frame that arrived, and those sent before it that never will."""
+        """Count a frame that arrived.
+
+        Args:
+            lost_before: frames that were sent before it and will never arrive.
+        """
+        self.lose(lost_before)
         with self._lock:
-            self._sent += 1 + lost_before
-            if lost_before:
-                self._dropped["lost"] += lost_before
+            self._sent += 1
+
+    def lose(self, number: int) -> None:
+        """Count frames that the middleware knows to be lost, whether another one arrives or not."""
+        with self._lock:
+            self._sent += number
+            if number:
+                self._dropped["lost"] += number
 
     def serve(self) -> None:
         """Count a frame whose labels were published."""
@@ -81,9 +91,40 @@ class FrameCounts:
             return CountsSnapshot(self._sent, self._served, dict(self._dropped))
 
 
+class LossCount:
+    """Lost frames of one camera, of which two sources tell.
+
+    Gaps in the numbers of the frames that arrive show every loss, but only once a frame arrives.
+    The middleware reports some losses at once, also where nothing arrives. As both see the same
+    losses, the larger of the two sums counts.
+    """
+
+    def __init__(self) -> None:
+        self._in_gaps = 0
+        self._reported = 0
+
+    def add_gap(self, number: int) -> int:
+        """Note frames missing in the numbers; return how many of them are not counted yet."""
+        before = max(self._in_gaps, self._reported)
+        self._in_gaps += number
+        return max(self._in_gaps, self._reported) - before
+
+    def add_report(self, number: int) -> int:
+        """Note losses that the middleware reports; return how many are not counted yet."""
+        before = max(self._in_gaps, self._reported)
+        self._reported += number
+        return max(self._in_gaps, self._reported) - before
+
+
 @dataclass
 class _Publisher:
-    """What is known of one publisher: its last frame, and how many came before the first."""
+    """One publisher as far as its frames tell.
+
+    Attributes:
+        sequence: number of its last frame.
+        source_ns: system time of the publication of that frame, ns.
+        unseen: frames it published before the first that arrived; 0 once they are counted.
+    """
 
     sequence: int
     source_ns: int
@@ -115,6 +156,7 @@ class SequenceWatch:
             source_ns: system time of its publication, ns.
         """
         known = self._publishers.get(publisher)
+        # A number that does not rise is that of a publisher that started over.
         if known is None or sequence <= known.sequence:
             self._note(publisher, _Publisher(sequence, source_ns, sequence - 1))
             if len(self._publishers) > self.MAX_PUBLISHERS:
@@ -131,6 +173,6 @@ class SequenceWatch:
         return lost
 
     def _note(self, publisher: bytes, seen: _Publisher) -> None:
-        """Keep what was seen; the publisher silent for longest is the first to be forgotten."""
+        """Keep the last frame of a publisher; the one silent for longest is forgotten first."""
         self._publishers[publisher] = seen
         self._publishers.move_to_end(publisher)

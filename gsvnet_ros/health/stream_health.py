@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass
+from statistics import median
 from threading import Lock
 from typing import Literal
 
 from gsvnet_ros.health.frame_counts import CountsSnapshot
-from gsvnet_ros.startup.transport_profile import PROFILE_VARIABLES
+from gsvnet_ros.health.stamp_clock import ClockMismatch, StampClock
 
 WINDOW_S = 2.0
 """Rates and percentiles are taken over this time."""
@@ -23,10 +24,14 @@ BUSY_S = 10.0
 LOST_SHARE = 0.2
 """A larger share of frames lost on the way is worth a warning."""
 
-LOSS_CURE = (
-    "before they reached the node; give camera and node the transport profile "
-    f"config/fastdds_shm.xml ({' or, since Kilted, '.join(PROFILE_VARIABLES)})"
-)
+_PERIODS = 5
+"""The usual time between two frames is the median of this many."""
+
+_MISSED_PERIODS = 3.0
+"""A camera is silent when this many of its usual periods have passed without a frame."""
+
+_UNKNOWN_PERIOD_S = 10.0
+"""Patience, in s, with a camera of which only one frame has come."""
 
 Level = Literal["ok", "warn", "error", "stale"]
 
@@ -50,68 +55,86 @@ class HealthReport:
 
     Attributes:
         level: the worst thing found.
-        message: what it is, in words.
+        message: the worst thing found, in words.
         rate_hz: frames served per second.
-        latency_ms_p50: median latency; 0 without frames. While frames come and none is served,
-            of those that were served last.
-        latency_ms_p95: 95th percentile of the latency, likewise.
+        latency_ms_p50: median latency, ms; 0 without frames, None where stamps and clock are not
+            of one time. While frames come and none is served, that of the frames served last.
+        latency_ms_p95: 95th percentile of the latency, ms; 0 and None as for the median.
         keyframe_share: keyframes among the served frames, 0..1.
-        is_lossy: whether many frames were lost on the way, worse or not than what `level` says.
+        is_lossy: whether many frames were lost on the way, whatever `level` says.
+        is_silent: whether no frame has come for longer than `stale_after_s` and than this camera
+            usually takes from one frame to the next.
+        has_frames: whether any frame has come at all.
+        clock_mismatch: the newest frame, if its stamp and the clock are not of one time.
     """
 
     level: Level
     message: str
     rate_hz: float
-    latency_ms_p50: float
-    latency_ms_p95: float
+    latency_ms_p50: float | None
+    latency_ms_p95: float | None
     keyframe_share: float
     is_lossy: bool
+    is_silent: bool
+    has_frames: bool
+    clock_mismatch: ClockMismatch | None
 
 
 @dataclass(frozen=True)
 class _Served:
     time_ns: int
     is_keyframe: bool
-    latency_ms: float
+    latency_ms: float | None
 
 
 class StreamHealth:
-    """Watches one camera; all times are of the node's clock, which may stop or go back.
+    """Watches one camera on a steady clock, which neither stops nor goes back.
 
     Frames come from the inference thread, reports from the executor's.
 
     Args:
-        counts: of the camera, as they are now.
+        counts: frame counts of the camera at this moment.
     """
 
     def __init__(self, counts: CountsSnapshot) -> None:
+        self.stamp_clock = StampClock()
         self._lock = Lock()
         self._served: deque[_Served] = deque(maxlen=4096)
         self._latencies: list[float] = []
         self._last_received_ns: int | None = None
+        self._gaps_ns: deque[int] = deque(maxlen=_PERIODS)
         self._late_since_ns: int | None = None
         self._unserved_since_ns: int | None = None
         self._before = counts
         self._progress = counts
 
     def received(self, now_ns: int) -> None:
-        """Note that a frame arrived."""
+        """Note that a frame arrived.
+
+        Args:
+            now_ns: time of the steady clock, ns.
+        """
+        if self._last_received_ns is not None:
+            self._gaps_ns.append(now_ns - self._last_received_ns)
         self._last_received_ns = now_ns
 
-    def served(self, now_ns: int, is_keyframe: bool, latency_ms: float) -> None:
-        """Note that a frame was published."""
+    def served(self, now_ns: int, is_keyframe: bool, latency_ms: float | None) -> None:
+        """Note that a frame was published.
+
+        Args:
+            now_ns: time of the steady clock, ns.
+            is_keyframe: whether the frame was a keyframe.
+            latency_ms: time from its stamp to its publication, ms; None where unknown.
+        """
         with self._lock:
-            # A recording that starts over: its times come again, the frames of before do not.
-            if self._served and now_ns < self._served[-1].time_ns:
-                self._served.clear()
             self._served.append(_Served(now_ns, is_keyframe, latency_ms))
 
     def report(self, now_ns: int, counts: CountsSnapshot, limits: HealthLimits) -> HealthReport:
         """Judge the time since the last report.
 
         Args:
-            now_ns: the node's time, ns.
-            counts: of the camera so far.
+            now_ns: time of the steady clock, ns.
+            counts: frame counts of the camera so far.
             limits: what is still healthy.
         """
         with self._lock:
@@ -124,28 +147,54 @@ class StreamHealth:
         is_paused = _dropped(counts, before, "paused") > 0
         # Where frames come and none is served, they are as late as they were.
         if window or is_paused or sent_now <= lost_now:
-            self._latencies = sorted(entry.latency_ms for entry in window)
-        median = _percentile(self._latencies, 0.5)
-        late_s = self._late_s(now_ns, median > limits.latency_budget_ms)
+            self._latencies = sorted(
+                entry.latency_ms for entry in window if entry.latency_ms is not None
+            )
+        mismatch = self.stamp_clock.mismatch
+        is_latency_known = mismatch is None and (bool(self._latencies) or not window)
+        middle = _percentile(self._latencies, 0.5)
+        late_s = self._late_s(now_ns, is_latency_known and middle > limits.latency_budget_ms)
         unserved = self._unserved(now_ns, counts, is_paused)
-        level, message = self._judge(now_ns, median, late_s, unserved, limits)
+        rate_hz = len(window) / WINDOW_S
+        level, message = self._judge(now_ns, middle, late_s, unserved, limits)
         if level == "ok" and is_lossy:
-            level, message = "warn", f"{lost_now} of {sent_now} frames were lost {LOSS_CURE}"
+            level = "warn"
+            message = (
+                f"{lost_now} of {sent_now} frames were lost before they reached the node (its log "
+                "says what cures it)"
+            )
+        if level == "ok" and mismatch is not None:
+            level, message = "warn", f"{rate_hz:.1f} Hz; {mismatch.describe()}"
         return HealthReport(
             level,
-            message or f"{len(window) / WINDOW_S:.1f} Hz",
-            rate_hz=len(window) / WINDOW_S,
-            latency_ms_p50=median,
-            latency_ms_p95=_percentile(self._latencies, 0.95),
+            message or f"{rate_hz:.1f} Hz",
+            rate_hz=rate_hz,
+            latency_ms_p50=middle if is_latency_known else None,
+            latency_ms_p95=_percentile(self._latencies, 0.95) if is_latency_known else None,
             keyframe_share=sum(entry.is_keyframe for entry in window) / max(1, len(window)),
             is_lossy=is_lossy,
+            is_silent=self._silent_s(now_ns) > max(limits.stale_after_s, self._patience_s()),
+            has_frames=self._last_received_ns is not None,
+            clock_mismatch=mismatch,
         )
+
+    def _silent_s(self, now_ns: int) -> float:
+        """Return for how long no frame has come, in s."""
+        last = self._last_received_ns
+        # A frame may come between the moment of a report and its making.
+        return float("inf") if last is None else max(0.0, 1e-9 * (now_ns - last))
+
+    def _patience_s(self) -> float:
+        """Return how long this camera may take for its next frame, in s."""
+        if not self._gaps_ns:
+            return _UNKNOWN_PERIOD_S
+        return _MISSED_PERIODS * 1e-9 * median(self._gaps_ns)
 
     def _late_s(self, now_ns: int, is_late: bool) -> float:
         if not is_late:
             self._late_since_ns = None
             return 0.0
-        if self._late_since_ns is None or self._late_since_ns > now_ns:
+        if self._late_since_ns is None:
             self._late_since_ns = now_ns
         return 1e-9 * (now_ns - self._late_since_ns)
 
@@ -158,7 +207,7 @@ class StreamHealth:
         if not dropped:
             self._unserved_since_ns = None
             return dropped
-        if self._unserved_since_ns is None or self._unserved_since_ns > now_ns:
+        if self._unserved_since_ns is None:
             self._unserved_since_ns = now_ns
         patience_s = WINDOW_S
         if set(dropped) == {"busy"}:  # one frame may take long, and then the next is served
@@ -168,18 +217,14 @@ class StreamHealth:
     def _judge(
         self,
         now_ns: int,
-        median: float,
+        middle_ms: float,
         late_s: float,
         unserved: Counter[str],
         limits: HealthLimits,
     ) -> tuple[Level, str]:
-        last = self._last_received_ns
-        if last is None:
+        if self._last_received_ns is None:
             return "stale", "no frame yet"
-        if last > now_ns:
-            # The clock went back (a recording started over): count from here.
-            self._last_received_ns = last = now_ns
-        silent_s = 1e-9 * (now_ns - last)
+        silent_s = self._silent_s(now_ns)
         if silent_s > limits.stale_after_s:
             return "stale", f"no frame for {silent_s:.1f} s"
         if unserved:
@@ -187,8 +232,10 @@ class StreamHealth:
             return "error", (
                 f"no frame is served: {number} of {unserved.total()} dropped as {reason}"
             )
-        if median > limits.latency_budget_ms:
-            text = f"latency {median:.0f} ms exceeds the budget of {limits.latency_budget_ms:g} ms"
+        if self._late_since_ns is not None:
+            text = (
+                f"latency {middle_ms:.0f} ms exceeds the budget of {limits.latency_budget_ms:g} ms"
+            )
             if late_s >= LASTING_S:
                 return "error", f"{text} for {late_s:.0f} s"
             return "warn", text

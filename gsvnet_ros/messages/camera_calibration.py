@@ -4,9 +4,18 @@
 from __future__ import annotations
 
 import copy
+import math
 
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
+
+from gsvnet_ros.messages.peer_text import peer_text
+
+MAX_SENSOR_PX = 1 << 20
+"""Most rows and most columns of a sensor; far above any."""
+
+_MAX_COEFFICIENTS = 64
+_MAX_MODEL_NAME = 64
 
 
 def scale_camera_info(
@@ -23,7 +32,12 @@ def scale_camera_info(
         header: header of the result.
         image: (height, width) of the image, used where the calibration states no size.
         output: (height, width) of the result.
+
+    Raises:
+        ValueError: if it is no calibration of a camera: numbers that are not finite, sides that
+            are too long, a binning that leaves no pixel, more coefficients than any model has.
     """
+    _check(info)
     seen_x = (info.roi.width or info.width or image[1]) / max(1, info.binning_x)
     seen_y = (info.roi.height or info.height or image[0]) / max(1, info.binning_y)
     scale_x, scale_y = output[1] / seen_x, output[0] / seen_y
@@ -38,6 +52,33 @@ def scale_camera_info(
     scaled.roi.y_offset = round(info.roi.y_offset * scale_y)
     scaled.roi.height = round(info.roi.height * scale_y)
     return scaled
+
+
+def _check(info: CameraInfo) -> None:
+    for name, numbers in (("D", info.d), ("K", info.k), ("R", info.r), ("P", info.p)):
+        if len(numbers) > _MAX_COEFFICIENTS:
+            raise ValueError(
+                f"expected at most {_MAX_COEFFICIENTS} numbers in {name}, got {len(numbers)}"
+            )
+        for number in numbers:
+            if not math.isfinite(number):
+                raise ValueError(f"expected finite numbers in {name}, got {number}")
+    if len(info.distortion_model) > _MAX_MODEL_NAME:
+        raise ValueError(
+            f"expected a distortion_model of at most {_MAX_MODEL_NAME} characters, got "
+            f"{peer_text(info.distortion_model)}"
+        )
+    roi = info.roi
+    for name, offset, seen, whole, binning in (
+        ("width", roi.x_offset, roi.width, info.width, info.binning_x),
+        ("height", roi.y_offset, roi.height, info.height, info.binning_y),
+    ):
+        longest = max(offset, seen, whole)
+        if longest > MAX_SENSOR_PX:
+            raise ValueError(f"expected a {name} of at most {MAX_SENSOR_PX} pixels, got {longest}")
+        # A calibration that states no size is one of the image.
+        if binning > (seen or whole or MAX_SENSOR_PX):
+            raise ValueError(f"expected a binning of at most the {name}, got {binning}")
 
 
 def _per_element(scale_x: float, scale_y: float, columns: int) -> list[float]:

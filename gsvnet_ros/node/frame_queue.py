@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,10 +33,11 @@ class ReceivedFrame:
 
 
 class FrameQueue:
-    """Waiting frames of all cameras, taken together.
+    """Waiting frames of all cameras, between the executor's thread and the inference threads.
 
-    With one place per camera a new frame replaces the waiting one; with more places
-    every frame waits for its turn and is refused when all are taken.
+    With one place per camera a new frame replaces the waiting one; with more places every frame
+    waits for its turn and is refused when all places are taken. Each camera's frames are taken
+    by one inference thread, in order.
 
     Args:
         counts: one per camera; frames that are replaced or refused are counted as busy.
@@ -50,9 +50,6 @@ class FrameQueue:
         self._places = places
         self._keep_newest = keep_newest
         self._frames: list[deque[ReceivedFrame]] = [deque() for _ in counts]
-        self._idle_takers = 0
-        self._held: set[int] = set()
-        self._next = 0
         self._changed = Condition()
         self._closed = False
 
@@ -69,37 +66,24 @@ class FrameQueue:
                     return
                 frames.popleft()
             frames.append(frame)
-            self._changed.notify()
+            self._changed.notify_all()
 
-    def take(self) -> list[tuple[int, ReceivedFrame]]:
-        """Wait for frames and return this taker's share of them, none once closed.
+    def take(self, cameras: Sequence[int]) -> list[tuple[int, ReceivedFrame]]:
+        """Wait for frames of some cameras; return the oldest of each that has one.
 
-        A share holds the oldest frame of each of several cameras, with the camera's index: all
-        that are ready, divided by the takers that have nothing else to do. These cameras are
-        held until `release`, so that each one's frames are served in order. Cameras take turns,
-        so that none delays the others by more than one frame.
+        Args:
+            cameras: indices of the cameras that the calling thread serves.
+
+        Returns:
+            Camera index and frame; empty once the queue is closed.
         """
         with self._changed:
-            self._idle_takers += 1
-            try:
-                while not self._closed:
-                    turn = [*range(self._next, len(self._frames)), *range(self._next)]
-                    ready = [i for i in turn if self._frames[i] and i not in self._held]
-                    if ready:
-                        share = ready[: math.ceil(len(ready) / self._idle_takers)]
-                        self._next = (share[-1] + 1) % len(self._frames)
-                        self._held.update(share)
-                        return [(index, self._frames[index].popleft()) for index in share]
-                    self._changed.wait()
-            finally:
-                self._idle_takers -= 1
+            while not self._closed:
+                ready = [camera for camera in cameras if self._frames[camera]]
+                if ready:
+                    return [(camera, self._frames[camera].popleft()) for camera in ready]
+                self._changed.wait()
         return []
-
-    def release(self, taken: Sequence[tuple[int, ReceivedFrame]]) -> None:
-        """Let the cameras of a share that has been served take their next turns."""
-        with self._changed:
-            self._held.difference_update(index for index, _ in taken)
-            self._changed.notify_all()
 
     def close(self) -> None:
         """Let `take` return an empty list, and count the frames that still wait as stopped."""

@@ -12,10 +12,13 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
 from gsvnet_ros.messages.class_messages import DATABASE_PARAMETER
+from gsvnet_ros.messages.peer_text import peer_text
 from gsvnet_ros.node.parameters import SPEC_BY_NAME, SPECS, Settings, make_settings, setting_values
 
 _FOREIGN = ("use_sim_time", "start_type_description_service")
 _QOS = "qos_overrides."
+_MAX_NAMES = 5
+"""Foreign parameters that are named in the log; more are counted."""
 
 
 class NodeParameters:
@@ -75,17 +78,23 @@ class NodeParameters:
         self._node.set_parameters([Parameter(DATABASE_PARAMETER, value=database)])
 
     def warn_of_unused_overrides(self) -> None:
-        """Tell which QoS overrides no subscription has taken up; once all are there."""
-        for name in self._qos_overrides:
-            if not self._node.has_parameter(name):
-                self._node.get_logger().warning(
-                    f"{name} is of no subscription; with frames.policy at 'all' they are called "
-                    "subscription_all, and frames.queue is their depth"
-                )
+        """Log which QoS overrides no subscription has taken up; call it once all are there."""
+        unused = [name for name in self._qos_overrides if not self._node.has_parameter(name)]
+        if not unused:
+            return
+        policies: dict[str, list[str]] = {}
+        for name in sorted(self._node.get_parameters_by_prefix(_QOS.rstrip("."))):
+            subscription, _, policy = name.rpartition(".")
+            policies.setdefault(subscription, []).append(policy)
+        known = [f"{_QOS}{name}.({'|'.join(found)})" for name, found in policies.items()]
+        self._node.get_logger().warning(
+            f"{' and '.join(unused)} is of no subscription; this node has {' and '.join(known)}"
+        )
 
     def _given_values(self) -> dict[str, object]:
         """Take the overrides back off the node and return those of the table."""
         given: dict[str, object] = {}
+        unknown: list[str] = []
         for name, parameter in self._node.get_parameters_by_prefix("").items():
             if name in _FOREIGN:
                 continue
@@ -99,10 +108,30 @@ class NodeParameters:
                 continue
             if name == DATABASE_PARAMETER:  # in a file that `ros2 param dump` wrote
                 continue
-            similar = difflib.get_close_matches(name, SPEC_BY_NAME, n=1)
-            hint = f"; did you mean {similar[0]}?" if similar else ""
-            self._node.get_logger().warning(f"there is no parameter '{name}'{hint}")
+            unknown.append(name)
+        self._tell_unknown(unknown)
         return given
+
+    def _tell_unknown(self, names: list[str]) -> None:
+        """Log in one line which parameters were given that this node does not have."""
+        # A file for all nodes (/**) has parameters of others; a misspelled one is worth a warning.
+        meant = {
+            name: similar[0]
+            for name in names
+            if (similar := difflib.get_close_matches(name, SPEC_BY_NAME, n=1, cutoff=0.8))
+        }
+        foreign = [peer_text(name) for name in names if name not in meant]
+        if len(foreign) > _MAX_NAMES:
+            foreign[_MAX_NAMES:] = [f"{len(foreign) - _MAX_NAMES} more"]
+        text = " ".join(
+            f"there is no parameter {peer_text(name)}; did you mean {other}?"
+            for name, other in meant.items()
+        )
+        if meant:
+            others = f" Nor of this node: {', '.join(foreign)}" if foreign else ""
+            self._node.get_logger().warning(f"{text}{others}")
+        elif foreign:
+            self._node.get_logger().info(f"parameters of other nodes: {', '.join(foreign)}")
 
     def _with(self, parameters: list[Parameter[Any]]) -> Settings:
         values = setting_values(self.settings)

@@ -42,7 +42,7 @@ class OutputPublishers:
 
     Args:
         node: the node.
-        prefix: of the topics, ending in a slash.
+        prefix: prefix of the topics, ending in a slash.
         method: name of the keyframe network.
     """
 
@@ -59,7 +59,13 @@ class OutputPublishers:
         self._overlay = create(Image, "overlay")
         self._mask_compressed = create(CompressedImage, "mask/compressed")
         self._camera_info = create(CameraInfo, "camera_info")
+        self._is_calibration_refused = False
         self._status = node.create_publisher(DiagnosticStatus, f"{prefix}status", STATUS_DEPTH)
+
+    @property
+    def has_calibration_users(self) -> bool:
+        """Whether somebody listens to ~/camera_info."""
+        return self._camera_info.get_subscription_count() > 0
 
     def publish_classes(self, classes: MergedClasses, settings: Settings) -> None:
         """Publish what the class ids mean, unless it was published before."""
@@ -97,7 +103,7 @@ class OutputPublishers:
             segmentation: labels and confidence of the image.
             camera_info: calibration of the camera, None while none arrived.
             classes: the published classes.
-            settings: of this frame.
+            settings: parameters for this frame.
         """
         # Before the mask: a consumer must know the ids before it sees one.
         self.publish_classes(classes, settings)
@@ -112,15 +118,12 @@ class OutputPublishers:
         )
         _publish(self._mask, lambda: mono8_message(header, labels))
         _publish(self._confidence, lambda: mono8_message(header, confidence))
-        if camera_info is not None:
-            info = camera_info
-            _publish(
-                self._camera_info, lambda: scale_camera_info(info, header, (rows, columns), size)
-            )
+        if camera_info is not None and self.has_calibration_users:
+            self._publish_calibration(camera_info, header, (rows, columns), size)
         _publish(self._confidence_float, lambda: probability_message(header, confidence))
         _publish(self._mask_compressed, lambda: png_message(header, labels))
 
-        age, landed = segmentation.keyframe_age, segmentation.background == "landed"
+        age, merged = segmentation.keyframe_age, segmentation.background == "merged"
 
         def drawn(picture: NDArray[np.uint8]) -> Image:
             if settings.overlay_legend:
@@ -132,12 +135,29 @@ class OutputPublishers:
 
         def over_image() -> NDArray[np.uint8]:
             picture = overlay(resize_image(image, size), labels, palette, settings.overlay_alpha)
-            if settings.overlay_keyframes and (age == 0 or landed):
+            if settings.overlay_keyframes and (age == 0 or merged):
                 mark_keyframe(picture)
             return picture
 
         _publish(self._color, lambda: drawn(colorize(labels, palette)))
         _publish(self._overlay, lambda: drawn(over_image()))
+
+    def _publish_calibration(
+        self, info: CameraInfo, header: Header, image: tuple[int, int], output: tuple[int, int]
+    ) -> None:
+        """Publish the calibration for the size of the outputs; warn once if it makes no sense."""
+        try:
+            scaled = scale_camera_info(info, header, image, output)
+        except ValueError as error:
+            if not self._is_calibration_refused:
+                self._is_calibration_refused = True
+                self._node.get_logger().warning(
+                    f"nothing on {self._camera_info.topic_name}: the camera's calibration makes no "
+                    f"sense: {error}"
+                )
+            return
+        self._is_calibration_refused = False
+        self._camera_info.publish(scaled)
 
     def publish_status(self, build: Callable[[], DiagnosticStatus]) -> None:
         """Publish the status of one frame; built only if somebody listens."""

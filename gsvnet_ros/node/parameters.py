@@ -7,6 +7,7 @@ The descriptors, the checks, the typed `Settings` and the table in the documenta
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 
 from gsvnet_model.hardware.device import AUTO, PRECISIONS
 from gsvnet_model.model_info import INPUT_SCALES
+from gsvnet_model.outputs.consumer import MAX_OUTPUT_PX
 from gsvnet_model.outputs.merge import parse_group
 from gsvnet_model.outputs.overlay import DEFAULT_OVERLAY_ALPHA
 from gsvnet_model.scheduling.adaptive import (
@@ -23,8 +25,8 @@ from gsvnet_model.scheduling.adaptive import (
     DEFAULT_THRESHOLD,
 )
 from gsvnet_model.scheduling.budget import DEFAULT_TARGET_MS
-from gsvnet_model.stream.carry_over import DEFAULT_CARRY_OVER, MAX_CARRY_OVER
 from gsvnet_model.stream.segmenter import DEFAULT_KEYFRAME_INTERVAL, MAX_FRAMES_BEHIND
+from gsvnet_model.stream.state import DEFAULT_TEMPORAL_BLENDING, MAX_TEMPORAL_BLENDING
 
 Effect = Literal["live", "configure", "start"]
 
@@ -33,8 +35,6 @@ EFFECTS: Mapping[Effect, str] = {
     "configure": "next configure",
     "start": "read-only",
 }
-
-MAX_OUTPUT_PX = 8192
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class ParameterSpec:
         low: smallest number allowed.
         high: largest number allowed.
         choices: the texts allowed; empty where any is.
+        is_path: whether the text is a path, of which `~` is the home folder.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ParameterSpec:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    is_path: bool = False
 
     @property
     def type_name(self) -> str:
@@ -109,7 +111,7 @@ class ParameterSpec:
             raise ValueError(
                 f"{self.name}: expected one of {', '.join(self.choices)}, got {value!r}"
             )
-        return parsed
+        return os.path.expanduser(str(parsed)) if self.is_path else parsed
 
     def _has_in_range(self, number: float) -> bool:
         # Written so that not-a-number lies outside.
@@ -123,9 +125,10 @@ def _parameter(
     effect: Effect = "live",
     limits: tuple[float, float] | None = None,
     choices: tuple[str, ...] = (),
+    is_path: bool = False,
 ) -> Any:
     low, high = limits if limits else (None, None)
-    spec = ParameterSpec(name, default, description, effect, low, high, choices)
+    spec = ParameterSpec(name, default, description, effect, low, high, choices, is_path)
     return field(default=default, metadata={"spec": spec})
 
 
@@ -136,7 +139,7 @@ class Settings:
     autostart: bool = _parameter(
         "autostart",
         True,
-        "Configure and activate at start, without a lifecycle manager.",
+        "Configure and activate at start; a lifecycle manager needs false.",
         "start",
     )
     cameras: tuple[str, ...] = _parameter(
@@ -149,15 +152,18 @@ class Settings:
     image_transport: str = _parameter(
         "image_transport",
         "raw",
-        "raw subscribes to image, compressed to image/compressed (JPEG or PNG).",
+        "raw subscribes to image, compressed to image/compressed (JPEG or PNG), which follows a "
+        "remapping of image unless it is remapped itself.",
         "configure",
         choices=("raw", "compressed"),
     )
     model_weights: str = _parameter(
         "model.weights",
         "",
-        "Path of a safetensors checkpoint. Empty: the weights in the package.",
+        "Path of a safetensors checkpoint; ~ is the home folder. Empty: the weights in the "
+        "package.",
         "configure",
+        is_path=True,
     )
     model_device: str = _parameter(
         "model.device",
@@ -204,7 +210,7 @@ class Settings:
         "beside it: no frame waits, and their labels come some frames later. Waited for in both "
         "are first frames and cuts, which leave no labels to go on from, those after a delay (see "
         "frames.max_gap), and the keyframe in place of one that has not come within "
-        f"{MAX_FRAMES_BEHIND} frames, or two intervals if that is more (behind).",
+        f"{MAX_FRAMES_BEHIND} frames, or two intervals if that is more (timed_out).",
         choices=("blocking", "background"),
     )
     keyframe_interval: int = _parameter(
@@ -241,11 +247,11 @@ class Settings:
     )
     keyframe_carry_over: float = _parameter(
         "keyframe.carry_over",
-        DEFAULT_CARRY_OVER,
+        DEFAULT_TEMPORAL_BLENDING,
         "Share of a keyframe's labels that is taken from the frames before, where the image "
         "matches: more flickers less; 0 leaves the keyframe network's own. Without effect where "
         "every frame is a keyframe.",
-        limits=(0.0, MAX_CARRY_OVER),
+        limits=(0.0, MAX_TEMPORAL_BLENDING),
     )
     keyframe_stagger: bool = _parameter(
         "keyframe.stagger",
@@ -288,7 +294,8 @@ class Settings:
     frames_max_age: float = _parameter(
         "frames.max_age",
         0.0,
-        "Frames whose stamp is older than this are dropped as too_old, in s; 0 drops none.",
+        "Frames whose stamp is older than this are dropped as too_old, in s; 0 drops none. None is "
+        "dropped while stamps and clock are not of one time (see the log).",
         limits=(0.0, 3600.0),
     )
     frames_max_gap: float = _parameter(
@@ -430,8 +437,12 @@ while the node is unconfigured, refused with the reason otherwise (`ros2 lifecyc
 accepted for a double; several parameters set together are checked as a whole (`ros2 param
 load` sets them one by one, in the order of its file). Beside these the node writes
 `classes.database` (names and colours of the published classes, JSON), and every image
-subscription has its `qos_overrides` (those of `subscription`, and with `frames.policy` at `all`
-those of `subscription_all`, whose depth is `frames.queue`).
+subscription has its quality of service, given at start: `qos_overrides./image.subscription.POLICY`
+for `reliability` (`best_effort`, `reliable`), `durability` (`volatile`, `transient_local`),
+`history` and `depth`, with the resolved topic in the place of `/image`. With `frames.policy` at
+`all` the name is `subscription_all`, and the depth is `frames.queue`. The defaults serve every
+publisher, latched images included: the last image of a transient-local publisher that was there
+before is fetched by itself.
 """
 
 

@@ -14,8 +14,8 @@ import gsvnet_model  # noqa: F401
 # isort: split
 import gc
 import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -23,24 +23,27 @@ import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
 from gsvnet_model.checkpoint import load_model
 from gsvnet_model.model import SegmentationModel
+from gsvnet_model.model_info import UNTRAINED_PROPAGATION, ModelInfo
 from gsvnet_model.outputs.merge import MergedClasses, merge_classes
 from gsvnet_model.stream.background_keyframe import KeyframeWorker
 from gsvnet_model.stream.segmenter import VideoSegmenter
 from gsvnet_ros.health.diagnostics import camera_status, diagnostic_name, node_status
 from gsvnet_ros.health.stream_health import HealthLimits
 from gsvnet_ros.messages.class_messages import class_database, vision_msgs
-from gsvnet_ros.node.camera_stream import CameraStream, FrameSettings, serve_together
+from gsvnet_ros.node.camera_stream import CameraStream, FrameSettings, serve
 from gsvnet_ros.node.camera_subscription import CameraSubscription
 from gsvnet_ros.node.frame_queue import FrameQueue
-from gsvnet_ros.node.keyframe_policies import check_policy
+from gsvnet_ros.node.graph_neighbours import NameWatch, explain_autostart
 from gsvnet_ros.node.node_parameters import NodeParameters
 from gsvnet_ros.node.parameters import SPECS, Settings, setting_values
+from gsvnet_ros.startup.interruption import call_until_shutdown
 
 DIAGNOSTICS_PERIOD_S = 1.0
 
@@ -69,6 +72,8 @@ class SegmentationNode(LifecycleNode):
         self._fault = ""
         self._is_finalized = False
         self._parameters_of_node = NodeParameters(self, self._check_settings, self._apply_settings)
+        self._name_watch = NameWatch(self)
+        explain_autostart(self, lambda: self.settings.autostart)
         self.create_service(Trigger, "~/reset", self._reset)
         self.create_service(Trigger, "~/force_keyframe", self._force_keyframe)
         self.create_service(SetBool, "~/enable", self._enable)
@@ -120,9 +125,10 @@ class SegmentationNode(LifecycleNode):
         try:
             # In a thread that ends: what OpenMP starts for it would else stay, and where there are
             # more threads than cores those of the inference would sleep while they wait.
-            with ThreadPoolExecutor(1, "configure") as loader:
-                model = loader.submit(_loaded_model, settings, threads).result()
+            model = call_until_shutdown(lambda: _loaded_model(settings, threads), self.context)
             classes = merge_classes(model.info.classes, settings.classes_merge)
+        except ExternalShutdownException:
+            return TransitionCallbackReturn.FAILURE
         # Whatever is wrong with a file or a device, the node stays to be told better.
         except Exception as error:
             self._fault = f"cannot configure: {error}"
@@ -134,6 +140,8 @@ class SegmentationNode(LifecycleNode):
         if not self.context.ok():  # interrupted meanwhile
             return TransitionCallbackReturn.FAILURE
         self._model = model
+        if not model.info.propagation_trained:
+            self.get_logger().warning(f"{settings.model_weights}: {UNTRAINED_PROPAGATION}")
         worker = self._worker = KeyframeWorker(model, threads)
         names = settings.cameras or ("",)
         self._streams = [
@@ -190,20 +198,19 @@ class SegmentationNode(LifecycleNode):
         self.stop()
         return TransitionCallbackReturn.SUCCESS
 
-    def _serve(self, queue: FrameQueue, torch_threads: int) -> None:
+    def _serve(self, queue: FrameQueue, cameras: Sequence[int], torch_threads: int) -> None:
+        """Serve the frames of some cameras until the queue is closed; runs in a thread."""
         torch.set_num_threads(torch_threads)  # of the networks that this thread runs
-        while taken := queue.take():
+        while taken := queue.take(cameras):
             # Read once: what changes meanwhile counts from the next frame on.
             settings = self._frame_settings
             assert settings is not None
-            serve_together([(self._streams[index], frame) for index, frame in taken], settings)
-            queue.release(taken)
+            serve([(self._streams[index], frame) for index, frame in taken], settings)
 
     def _start_serving(self) -> None:
         settings = self.settings
         keeps_newest = settings.frames_policy == "latest"
         assert self._model is not None
-        takers = inference_threads(self._model, len(self._streams), settings.model_threads)
         self._queue = FrameQueue(
             [stream.counts for stream in self._streams],
             places=1 if keeps_newest else settings.frames_queue,
@@ -211,9 +218,11 @@ class SegmentationNode(LifecycleNode):
         )
         self._inference = [
             threading.Thread(
-                target=self._serve, args=(self._queue, torch_threads), name="inference", daemon=True
+                target=self._serve, args=(self._queue, *share), name="inference", daemon=True
             )
-            for torch_threads in takers
+            for share in inference_threads(
+                self._model.device, len(self._streams), settings.model_threads
+            )
         ]
         for thread in self._inference:
             thread.start()
@@ -320,10 +329,11 @@ class SegmentationNode(LifecycleNode):
                 self._streams, self._subscriptions_of_cameras, strict=True
             ):
                 counts = stream.counts.snapshot()
-                report = stream.health.report(now.nanoseconds, counts, limits)
+                report = stream.health.report(time.monotonic_ns(), counts, limits)
                 array.status.append(camera_status(stream.title, report, counts))
                 subscription.report(report)
         self._diagnostics.publish(array)
+        self._name_watch.look()
 
 
 def processor_threads(limit: int) -> int:
@@ -335,23 +345,37 @@ def processor_threads(limit: int) -> int:
     return min(limit, torch.get_num_threads()) if limit else torch.get_num_threads()
 
 
-def inference_threads(model: SegmentationModel, cameras: int, limit: int) -> list[int]:
-    """Return with how many processor threads each inference thread runs the networks.
+def inference_threads(
+    device: torch.device, cameras: int, limit: int
+) -> list[tuple[Sequence[int], int]]:
+    """Return which cameras each inference thread serves, and with how many processor threads.
 
-    Several cameras are served side by side, which keeps every core busy without the waits
-    between the threads of one operation. In float32 the number of threads decides about the
-    order of sums, and with it about rounding; there, as on a GPU, one inference thread serves
-    all cameras, so that each gets what it would get alone.
+    On a CPU every camera has a thread of its own: networks of several cameras side by side keep
+    every core busy without the waits between the threads of one operation. On a GPU one thread
+    serves all cameras, as one batch per tick.
 
     Args:
-        model: the weights.
+        device: where the networks run.
         cameras: number of cameras.
-        limit: threads in all; 0 takes as many as torch does.
+        limit: processor threads in all; 0 takes as many as torch does.
     """
     threads = processor_threads(limit)
-    side_by_side = model.device.type == "cpu" and model.precision == torch.bfloat16
-    takers = min(cameras, threads) if side_by_side else 1
-    return [threads // takers] * takers
+    if device.type != "cpu":
+        return [(range(cameras), threads)]
+    return [([camera], max(1, threads // cameras)) for camera in range(cameras)]
+
+
+def check_policy(settings: Settings, info: ModelInfo) -> None:
+    """Check that the weights can serve the keyframe policy.
+
+    Raises:
+        ValueError: if the policy goes by an estimate that the weights do not carry.
+    """
+    if settings.keyframe_policy == "adaptive" and not info.quality.is_fitted:
+        raise ValueError(
+            "keyframe.policy: adaptive needs weights that carry an estimate of quality, these "
+            "carry none; fit one with 'gsvnet fit-quality --store' or use fixed or budget"
+        )
 
 
 def _loaded_model(settings: Settings, torch_threads: int) -> SegmentationModel:
@@ -368,13 +392,14 @@ def _loaded_model(settings: Settings, torch_threads: int) -> SegmentationModel:
         settings.model_input_scale or None,
     )
     check_policy(settings, model.info)
-    _warm_up(model)
+    warm_up(model)
     return model
 
 
-def _warm_up(model: SegmentationModel) -> None:
-    # Stripes that move: of a scene that stands nothing is propagated. Two steps, because the
-    # second goes on from what the first made of the keyframe.
+def warm_up(model: SegmentationModel) -> None:
+    """Label a few frames, so that the first frames of a camera have nothing to compile."""
+    # The stripes move, because nothing is propagated where nothing moves. Two frames are
+    # propagated, because only the second one continues from propagated logits.
     segmenter = VideoSegmenter(model, keyframe_interval=3)
     stripes = np.zeros((*WARM_UP_SIZE, 3), np.uint8)
     stripes[:, np.arange(WARM_UP_SIZE[1]) % 64 < 32] = 255

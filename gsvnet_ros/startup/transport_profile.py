@@ -16,7 +16,7 @@ PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES
 _DISTRIBUTIONS_WITH_2 = ("humble", "iron", "jazzy")
 
 SHARED_MEMORY = Path("/dev/shm")
-_NEEDED_MIB = 3 * 67
+_NEEDED_MIB = 3 * 68
 """Of shared memory: a segment each for camera, node and whoever listens."""
 
 

@@ -23,6 +23,12 @@ from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from gsvnet_lab.extras import OFFLINE, require_extra
+
+# Before the imports that need the extra:
+# ruff: noqa: E402
+require_extra("camera", OFFLINE)
+
 from gsvnet_lab.data.images import BUILT_IN, open_images
 from gsvnet_offline.sources import ImageSource
 from gsvnet_ros.messages.image_messages import rgb8_message

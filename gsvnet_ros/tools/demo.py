@@ -19,6 +19,12 @@ from types import FrameType
 
 import cv2
 
+from gsvnet_lab.extras import OFFLINE, require_extra
+
+# Before the imports that need the extra:
+# ruff: noqa: E402
+require_extra("demo", OFFLINE)
+
 from gsvnet_lab.cli.options import image_size
 from gsvnet_lab.data.images import BUILT_IN, open_images
 from gsvnet_lab.data.street_clip import DEFAULT_SIZE

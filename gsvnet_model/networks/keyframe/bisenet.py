@@ -106,7 +106,7 @@ class BiSeNet(nn.Module):
         return self.head(self._features(image)[0])  # type: ignore[no-any-return]
 
     def forward_with_auxiliary(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the logits and those of the two heads that only training uses.
+        """Return the logits of the head and of the two heads that only training uses.
 
         Args:
             image: (N, 3, H, W), normalised RGB, any size of at least 32 x 32.

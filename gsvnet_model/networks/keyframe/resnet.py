@@ -13,6 +13,9 @@ from torch import Tensor, nn
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut, ReLU after the sum."""
 
+    conv_norm_pairs = (("conv1", "bn1"), ("conv2", "bn2"))
+    """Layers that `forward` runs one right after the other; read by `fuse_batch_norm`."""
+
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, 1, bias=False)
@@ -40,6 +43,8 @@ class ResNet18(nn.Module):
     """
 
     channels = (64, 128, 256, 512)
+    conv_norm_pairs = (("conv1", "bn1"),)
+    """Layers that `forward` runs one right after the other; read by `fuse_batch_norm`."""
 
     def __init__(self) -> None:
         super().__init__()

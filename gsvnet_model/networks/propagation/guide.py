@@ -5,34 +5,34 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsvnet_model.networks.propagation.block import conv_norm_activation
-
-# Keeps the weights finite in cells where the network gives zero for every slot.
-EPSILON = 1e-9
+from gsvnet_model.ops.mix import mixing_weights
 
 
 class GuideNetwork(nn.Module):
     """A small encoder-decoder that gives mixing weights.
 
     See: paper Sec. 3 (guiding network). Weights are ReLU outputs divided by their sum, as in
-    the released implementation, and not a softmax.
+    the released implementation, and not a softmax. There are `channels` on the full grid, and
+    twice as many on every coarser one.
     """
 
-    def __init__(self, in_channels: int, num_slots: int) -> None:
+    def __init__(self, in_channels: int, num_slots: int, channels: int = 32) -> None:
         super().__init__()
+        half, quarter = 2 * channels, 4 * channels
         self.encoder = nn.ModuleList(
             (
-                conv_norm_activation(in_channels, 32, nn.ReLU()),
-                conv_norm_activation(32, 64, nn.ReLU(), stride=2),
-                conv_norm_activation(64, 128, nn.ReLU(), stride=2),
+                conv_norm_activation(in_channels, channels, nn.ReLU()),
+                conv_norm_activation(channels, half, nn.ReLU(), stride=2),
+                conv_norm_activation(half, quarter, nn.ReLU(), stride=2),
             )
         )
         self.decoder = nn.ModuleList(
             (
-                conv_norm_activation(128, 64, nn.ReLU()),
-                conv_norm_activation(64, 32, nn.ReLU()),
+                conv_norm_activation(quarter, half, nn.ReLU()),
+                conv_norm_activation(half, channels, nn.ReLU()),
             )
         )
-        self.head = conv_norm_activation(32, num_slots, nn.ReLU())
+        self.head = conv_norm_activation(channels, num_slots, nn.ReLU())
 
     def forward(self, features: Tensor) -> Tensor:
         """Predict the mixing weights.
@@ -56,9 +56,7 @@ class GuideNetwork(nn.Module):
         decoded = self.decoder[0](_upsample(quarter, half))
         decoded = self.decoder[1](_upsample(decoded, full))
         scores: Tensor = self.head(decoded + full)
-        positive = scores.float()
-        mixing = positive / (positive.sum(dim=1, keepdim=True) + EPSILON)
-        return mixing.to(scores.dtype)
+        return mixing_weights(scores).to(scores.dtype)
 
 
 def _upsample(values: Tensor, like: Tensor) -> Tensor:

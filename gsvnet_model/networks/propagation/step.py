@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from gsvnet_model.networks.propagation.edge import EDGE_KINDS, EdgeKind, edge_map
-from gsvnet_model.networks.propagation.filtering import guided_filter
 from gsvnet_model.networks.propagation.flow import FlowLight, flow_on_grid
 from gsvnet_model.networks.propagation.guide import GuideNetwork
 from gsvnet_model.networks.propagation.intra import IntraNetwork
 from gsvnet_model.networks.propagation.kernels import KERNEL_SIZES, KernelBank
-from gsvnet_model.networks.propagation.warp import backward_warp
+from gsvnet_model.ops.mix import guided_filter
+from gsvnet_model.ops.warp import warp_state_reference
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ class PropagationNetwork(nn.Module):
         Args:
             logits: Logits of the previous frame (N, K, h, w), float, no softmax.
             current: Normalised RGB image of the current frame on the grid (N, 3, h, w), float.
-            previous: The same of the frame just before, which need not be the keyframe.
+            previous: Normalised RGB image of the frame just before, which need not be the
+                keyframe, on the grid (N, 3, h, w), float.
 
         Returns:
             The new logits and everything computed on the way.
@@ -128,13 +129,9 @@ class PropagationNetwork(nn.Module):
         self._check_shape("current", current, (batch, 3, height, width))
         self._check_shape("previous", previous, (batch, 3, height, width))
         flow = flow_on_grid(self.flow(current, previous), height, width)
-        # Warped in one go, so that the warped image costs next to nothing.
-        warped = backward_warp(torch.cat((logits, previous), dim=1), flow)
-        warped_logits = warped[:, : self.config.num_classes]
-        warped_previous = warped[:, self.config.num_classes :]
+        warped_logits, warped_previous, warped_labels = warp_state_reference(logits, previous, flow)
         intra_logits = None if self.intra is None else self.intra(current)
         cues = [warped_logits if intra_logits is None else intra_logits]
-        warped_labels = warped_logits.argmax(dim=1).to(torch.int32)
         edge = None
         if self.config.edge != "none":
             edge = edge_map(warped_labels, self.config.edge).to(warped_logits.dtype)

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The compiled loop behind `changed_cells`."""
+"""The CPU backend of `gsvnet_model.ops.changed_cells`: one pass over the images."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def find_changed_cells(
 ) -> None:
     """Mark the cells of images in whose 3x3 surroundings a channel changed.
 
-    What the whole image changed by is no change.
+    A change that the whole image shares, its mean difference, does not count.
 
     Args:
         current: (N, h, w * C), the channels of a cell beside each other.
-        reference: likewise.
-        threshold: changes above it count.
+        reference: (N, h, w * C), the channels of a cell beside each other.
+        threshold: changes above it count, in the unit of the images.
         moving: (N, h, w), written; w at least 2.
     """
     height, width = np.uint64(moving.shape[1]), np.uint64(moving.shape[2])

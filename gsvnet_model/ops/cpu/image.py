@@ -25,8 +25,8 @@ def average_rows(
         pixels: the image's memory; row y begins at y * row_step.
         row_step: bytes from one row to the next.
         row_edges: (h + 1,) first image row of each block, and the end of the last; ascending.
-        column_edges: (w + 1,) likewise of the columns.
-        out: (h, w, 3), written; rounded, of two to the even one.
+        column_edges: (w + 1,) first image column of each block, and the end of the last; ascending.
+        out: (h, w, 3), written; rounded to the nearest, halves to the even number.
         start: first row to fill.
         stop: one past the last row to fill.
     """
@@ -112,11 +112,11 @@ def sample_rows(
         pixels: the images' memory; row y of the batch begins at y * row_step.
         row_step: bytes from one row to the next.
         image_size: (rows, values per row) of an image.
-        lower_row: (h,).
-        row_weight: (h,) in 0..1.
-        left: (w * 3,).
-        right: (w * 3,).
-        column_weight: (w * 3,) in 0..1.
+        lower_row: (h,) image row at or above each row of the result.
+        row_weight: (h,) in 0..1, how far each row of the result is on to the next image row.
+        left: (w * 3,) value of an image's row at or before each value of a row of the result.
+        right: (w * 3,) value of an image's row after each value of a row of the result.
+        column_weight: (w * 3,) in 0..1, how far each value is from `left` to `right`.
         mean: (w * 3,) per value of a row, subtracted.
         factor: (w * 3,) per value of a row, multiplied with.
         out: (N * h, w * 3), written; float32 or, as uint16, the bits of bfloat16.

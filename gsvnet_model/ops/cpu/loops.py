@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numba
@@ -33,15 +36,32 @@ def compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, 
     The cache goes to `NUMBA_CACHE_DIR` if that is set, else to `__pycache__` beside the
     function's file, else (package installed read-only) to the user's cache directory. Where none
     can be written, numba raises at decoration; the function is then compiled once per process.
+
+    Machine code is taken from the cache only if neither the function's file nor any file of this
+    folder has changed since: loops may compile in helpers of the folder's other files.
     """
     # Of fast math only multiply-add: the other flags would let NaN tests be optimised away.
     # No `parallel=True`: numba's threading layer is one per process, and the one that is always
     # there (workqueue) aborts the process when two Python threads enter it at once. A kernel
     # that only releases the GIL can be called from any number of threads.
     try:
-        return numba.njit(cache=True, nogil=True, fastmath={"contract"})(function)
-    except RuntimeError:
+        loop = numba.njit(cache=True, nogil=True, fastmath={"contract"})(function)
+        # numba itself looks at the function's own file alone.
+        cache_file = loop._cache._cache_file  # type: ignore[attr-defined]
+        cache_file._source_stamp = (cache_file._source_stamp, _stamp_of_folder())
+    # No place for a cache, or a numba that keeps its stamp elsewhere: stale code would be worse.
+    except (RuntimeError, AttributeError):
         return numba.njit(nogil=True, fastmath={"contract"})(function)
+    return loop
+
+
+@functools.cache
+def _stamp_of_folder() -> str:
+    """Return a hash of all source files of this folder."""
+    stamp = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        stamp.update(path.name.encode() + path.read_bytes())
+    return stamp.hexdigest()
 
 
 def fill_rows(loop: RowLoop, num_rows: int, max_threads: int) -> None:
@@ -110,14 +130,10 @@ def f32_to_bf16(value: Any, out: Any) -> Any:
     """Return a float32 as an element of the array `out`; the reverse of `bf16_to_f32`.
 
     Args:
-        value: float32. To bfloat16 it is rounded to the nearest, of two to the even one.
+        value: float32. To bfloat16 it is rounded to the nearest, halves to the even number.
         out: array of float32, or of uint16 for bfloat16.
     """
     raise NotImplementedError("f32_to_bf16 works in compiled loops only")
-
-
-# Loops in other files compile these in, and numba looks at a loop's own file alone to tell whether
-# its machine code is old: a change here needs one there, or those who update keep the old code.
 
 
 @numba.extending.overload(bf16_to_f32, strict=False)

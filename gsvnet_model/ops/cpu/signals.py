@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The compiled loop behind `frame_signals`: sums over rows of the grid in one pass.
+"""The CPU backend of `gsvnet_model.ops.signals`: sums over rows of the grid in one pass.
 
 There is no logarithm or exponential in it: both would cost more than everything else together.
 """
@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gsvnet_model.ops.cpu.loops import compiled
+
+NUM_SIGNALS = 9
+"""Signals of a step, in the order of `gsvnet_model.scheduling.signals.SIGNAL_NAMES`."""
 
 RESIDUAL_TAIL = 0.5
 """A residual above half a standard deviation of the images is a mistake, no noise."""
@@ -32,17 +35,17 @@ def add_signal_rows(
     """Add the signals of the moving cells of rows 0, `row_step`, 2 * `row_step`, ... of a stream.
 
     Convention:
-        flow as in `PropagationOutput`; cells outside the previous image are those whose point
-        lies more than half a cell beyond its border.
+        the flow is backward, current to previous; cells outside the previous image are those
+        whose point lies more than half a cell beyond its border.
 
     Args:
-        current: (3, r, w) normalised image on the grid.
-        previous: (3, r, w) of the frame before.
-        warped_previous: (3, r, w), warped.
+        current: (3, r, w) normalised image of the current frame on the grid.
+        previous: (3, r, w) normalised image of the previous frame on the grid.
+        warped_previous: (3, r, w), the previous image warped to the current frame.
         flow: (2, r, w), (dx, dy) in cells.
-        previous_logits: (K, r, w), the state before.
-        warped_labels: (r, w), its winning classes after the warp.
-        logits: (K, r, w), the state after.
+        previous_logits: (K, r, w), the state of the previous frame.
+        warped_labels: (r, w), winning classes of the previous state after the warp.
+        logits: (K, r, w), the state of the current frame.
         moving: (r, w), where something moves; other cells add nothing.
         row_step: rows of the grid from one row that counts to the next.
         array_step: rows of the arrays from one to the next; 1 where they hold no others.
@@ -63,7 +66,7 @@ def add_signal_rows(
         y = row * step
         _winners(previous_logits, y, before, before_margin, second)
         _winners(logits, y, now, now_margin, second)
-        part = np.zeros(9, np.float32)
+        part = np.zeros(NUM_SIGNALS, np.float32)
         for x in range(width):
             if not moving[y, x]:
                 continue
@@ -94,7 +97,7 @@ def add_signal_rows(
             part[6] += one if now[x] != warped_labels[y, x] else zero
             part[7] += one if now[x] != before[x] else zero
             part[8] += before_margin[x] - now_margin[x]
-        for number in range(np.uint64(9)):
+        for number in range(np.uint64(NUM_SIGNALS)):
             sums[number] += np.float64(part[number])
 
 
@@ -108,7 +111,12 @@ def _winners(
 ) -> None:
     """Find the highest class of every cell of a row, and by how much it leads, in 0..1.
 
-    `second`, (w,), is for notes.
+    Args:
+        logits: (K, r, w).
+        y: the row.
+        winner: (w,), written: index of the highest class.
+        margin: (w,), written: d / (1 + d), d the lead of the highest class over the second.
+        second: (w,), overwritten: room for the second highest logit.
     """
     width = np.uint64(logits.shape[2])
     for x in range(width):

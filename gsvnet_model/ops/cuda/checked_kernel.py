@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""A kernel for GPUs in the place of a plain function, once it was seen to do the same."""
+"""A kernel for GPUs in the place of a reference, once both were seen to give equal results."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ Output = TypeVar("Output")
 
 
 class CheckedKernel(Generic[Output]):
-    """Computes what a plain function computes, faster where that works.
+    """Computes what a reference computes, faster where the kernel works.
 
-    The first call of a process computes both and compares. Where the kernel cannot be had, fails
-    or gives something else, a warning says so once, and the plain function is used from then on.
-    That first call waits for the device; later ones can be recorded (`cuda_graphs`).
+    The first call of a process computes both and compares. Where the kernel cannot be imported,
+    fails or gives other results, a warning says so once, and the reference is used from then on.
+    The first call waits for the device; later calls can be recorded as a CUDA graph (`graphs`).
 
     Args:
-        plain: of tensors and numbers.
-        load: imports and returns the kernel, of the same arguments.
-        agree: whether what the kernel gives (first) will do for what the plain function gives.
+        plain: the reference, a function of tensors and numbers.
+        load: imports and returns the kernel, a function that takes the reference's arguments.
+        agree: whether the kernel's results (first argument) may stand for the reference's
+            (second argument).
     """
 
     def __init__(

@@ -74,8 +74,8 @@ class CudaGraphs:
 
     Args:
         device: the GPU.
-        priority: of what is replayed, lower first; a graph keeps that of the stream on which it
-            was recorded.
+        priority: priority of the replayed work, lower numbers first; a graph keeps the priority of
+            the stream on which it was recorded.
     """
 
     def __init__(self, device: torch.device, priority: int = 0) -> None:
@@ -123,17 +123,17 @@ class CudaGraphs:
 class ReplayedFunction(Generic[Output]):
     """A function of tensors, recorded once for every shape of its inputs and then replayed.
 
-    At its first use a shape is computed both ways, of the inputs and of others. Where recording
-    fails or a replay gives something else, a warning says so once and that shape is computed
-    plainly from then on.
+    At its first use a shape is computed both ways, for the inputs and for other values. Where
+    recording fails or a replay gives other results, a warning says so once and that shape is
+    computed plainly from then on.
 
     Threads may share it, each with a CUDA stream of its own or not.
 
     Args:
         function: from tensors to a tensor or a tuple of tensors and None; see `CudaGraphs`.
-        recorder: of this function alone.
-        max_shapes: recordings that are kept, each with the memory of a run; of more shapes those
-            go that were not used for longest.
+        recorder: records this function and no other one.
+        max_shapes: recordings that are kept, each with the memory of a run; beyond that number
+            the recordings go that were not used for longest.
     """
 
     def __init__(
@@ -279,8 +279,8 @@ def _has_ended(graph: torch.cuda.CUDAGraph) -> bool:
     return True
 
 
-# One for all recordings: streams are dealt out of a pool in turns, and one that somebody else got
-# as well would record his work too.
+# One for all recordings: streams are dealt out of a pool in turns, and a stream that other code got
+# as well would record that code's work too.
 @functools.cache
 def _recording_stream(device: torch.device, priority: int) -> torch.cuda.Stream:
     return torch.cuda.Stream(device, priority=priority)  # type: ignore[no-untyped-call]

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""The labels of every pixel on a GPU in one kernel; `labels` says what they are.
+"""The labels of every pixel on a GPU in one kernel; the CUDA backend of `gsvnet_model.ops.labels`.
 
 Imported where a GPU is used only: Triton comes with PyTorch's builds for CUDA.
 """
@@ -21,7 +21,7 @@ def label_pixels(logits: Tensor, probabilities: Tensor, height: int, width: int)
 
     Args:
         logits: (K, h, w) float32, contiguous.
-        probabilities: likewise, their softmax.
+        probabilities: (K, h, w) float32, contiguous, softmax of the logits.
         height: H, rows of the image.
         width: W, columns of the image.
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Mixing weights and guided filter on a GPU in one kernel; `inference` says what they are.
+"""Mixing on a GPU in one kernel; the CUDA backend of `gsvnet_model.ops.mix`.
 
 Imported where a GPU is used only: Triton comes with PyTorch's builds for CUDA.
 """
@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gsvnet_model.networks.propagation.guide import EPSILON
+from gsvnet_model.ops.mix import EPSILON
 
 _VALUES = 1024
 """Logits that a program mixes at once."""

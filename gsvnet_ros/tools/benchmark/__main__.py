@@ -13,6 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gsvnet_lab.extras import OFFLINE, require_extra
+
+# Before the imports that need the extra:
+# ruff: noqa: E402
+require_extra("benchmark", OFFLINE)
+
 from gsvnet_lab.cli.options import image_size
 from gsvnet_lab.data.images import BUILT_IN, open_images
 from gsvnet_lab.reporting.environment import describe_machine, write_json

@@ -147,14 +147,14 @@ def _differing_pixels(
     """Return how many pixels differ from the library's with keyframes in the same places."""
     differing = 0
     for number in range(len(ticks[0])):
-        alone = VideoSegmenter(model, 1_000_000, carry_over=0)
+        alone = VideoSegmenter(model, 1_000_000, temporal_blending=0)
         for index, answers in enumerate(ticks):
             answer = answers[number]
             assert answer.mask is not None and answer.status is not None
-            reason = "here" if answer.status["is_keyframe"] == "true" else None
+            reason = "here" if answer.status["is_keyframe"] == "true" else ""
             # The node's first frames were forgotten, so the comparison begins at a keyframe.
             if reason or alone.is_running:
-                labels = alone.step(_view(images, number, index), reason).labels
+                labels = alone.step(_view(images, number, index), force_keyframe=reason).labels
                 differing += int((labels != answer.mask).sum())
     return differing
 
