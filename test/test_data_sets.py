@@ -90,14 +90,16 @@ def encoded(suffix: str, image: Labels) -> bytes:
         encoded(".png", IDS)[:-20],
         encoded(".png", IDS)[:-1],
         encoded(".png", IDS).replace(b"IDAT", b"IDAX"),
+        png(6, 4, 8, 3, bytes(28), struct.pack(">I", 600 << 20) + b"PLTE"),
         png(6, 4, 8, 0, bytes(3)),
         png(0, 4, 8, 0, b""),
         png(6, 4, 3, 0, bytes(28)),
         png(6, 4, 8, 9, bytes(28)),
         png(30_000, 30_000, 8, 0, bytes(28)),
+        png(8000, 8000, 8, 0, bytes(28)),
         png(1 << 31, 1 << 31, 8, 3, bytes(28)),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_what_is_no_label_png(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "labels.png"
@@ -117,8 +119,27 @@ def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
 def test_size_is_looked_at_before_decoding(tmp_path: Path) -> None:
     path = tmp_path / "image.png"
     path.write_bytes(png(40_000, 30_000, 8, 2, bytes(100)))
-    with pytest.raises(ValueError, match="of 40000x30000"):
+    with pytest.raises(ValueError, match="of at most 67108864 pixels, got 40000x30000"):
         read_image(path)
+    path.write_bytes(png(8000, 8000, 8, 2, bytes(100)))
+    with pytest.raises(ValueError, match="bytes, which cannot hold 8000x8000 pixels"):
+        read_image(path)
+
+
+def test_chunks_larger_than_the_file(tmp_path: Path) -> None:
+    """OpenCV took 600 MB for these hundred bytes."""
+    path = tmp_path / "image.png"
+    path.write_bytes(png(6, 4, 8, 2, bytes(76), struct.pack(">I", 600 << 20) + b"tEXt"))
+    with pytest.raises(ValueError, match=r"image\.png: expected a whole PNG"):
+        read_image(path)
+
+
+def test_large_and_empty_labels(tmp_path: Path) -> None:
+    """As small as a PNG of so many pixels can be."""
+    path = tmp_path / "labels.png"
+    path.write_bytes(png(8192, 8192, 8, 0, bytes(8192 * 8193)))
+    assert path.stat().st_size < 70_000
+    assert read_labels(path).shape == (8192, 8192)
 
 
 def write(folder: Path, name: str, image: bytes | Labels, labels: Labels) -> None:

@@ -42,11 +42,12 @@ def test_plain_data(tmp_path: Path) -> None:
         ("!!python/object/apply:os.system [id]", "could not determine a constructor"),
         ("a: 2001-99-99", "month must be"),
         ("? [a]\n: b", "unhashable key"),
+        ("2001-01-01: b", "a key that is no text"),
         ("a: \x1b[31m", "special characters"),
         ('a: "\\e[31m\\n" b', "expected YAML"),
         ("a: [", "expected YAML"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_what_is_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "file.yaml"

@@ -31,6 +31,7 @@ _MAX_FILE_BYTES = 2 << 30
 _MAX_HEADER_BYTES = 4 << 20
 """A network of a thousand layers has a header of 1 MB."""
 _MAX_DIFFERENCES = 10
+_MAX_REASON = 200
 
 
 def default_weights() -> Path:
@@ -135,7 +136,9 @@ def read_file(path: Path) -> FileContent:
             _check_names_and_shapes(expected, got, path)
             tensors = {name: file.get_tensor(name) for name in expected}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"expected a readable safetensors file, got {path}: {error}") from error
+        # The library quotes what it does not understand, however long that is.
+        reason = repr(str(error)[:_MAX_REASON])[1:-1]
+        raise ValueError(f"expected a readable safetensors file, got {path}: {reason}") from error
     for name, value in tensors.items():
         if value.is_floating_point() != expected[name].is_floating_point():
             raise ValueError(

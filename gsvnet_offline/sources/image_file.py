@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gsvnet_offline.sources.label_png import MAX_PIXELS
+from gsvnet_offline.sources.label_png import check_png
 from gsvnet_offline.sources.regular_file import read_regular_file
 
 
@@ -18,17 +17,15 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """Return an image file as (H, W, 3) uint8 RGB, upright as its metadata says.
 
     Raises:
-        ValueError: if the file is not a readable image, or a PNG of more than `MAX_PIXELS`.
+        ValueError: if the file is not a readable image, or a PNG as `check_png` refuses it.
         OSError: if the file cannot be opened.
     """
     content = read_regular_file(path)
-    if content.startswith(b"\x89PNG") and len(content) > 24:
-        width, height = struct.unpack(">II", content[16:24])
-        if width * height > MAX_PIXELS:
-            raise ValueError(
-                f"expected an image of at most {MAX_PIXELS} pixels, got {path} of {width}x{height} "
-                "(width x height)"
-            )
+    if content.startswith(b"\x89PNG"):
+        try:
+            check_png(content)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
