@@ -40,6 +40,7 @@ from gsvnet_lab.released.state_dict import find_state_dict, read_tensor
 from gsvnet_lab.released.torch_file import read_torch_file
 from gsvnet_lab.training.keyframe_recipe import KeyframeRecipe
 from gsvnet_lab.training.recipe import read_parts
+from gsvnet_lab.universal.checkpoint import default_universal, read_universal
 from gsvnet_model import CAMVID, ModelInfo, save_model
 from gsvnet_model.checkpoint import read_networks
 from gsvnet_model.images.network_input import Normalisation
@@ -132,11 +133,12 @@ def _changed_metadata(content: bytes, rng: random.Random) -> bytes:
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
     if rng.random() < 0.7:
-        metadata = json.loads(header["__metadata__"]["gsvnet"])
+        (key,) = header["__metadata__"]
+        metadata = json.loads(header["__metadata__"][key])
         text = json.dumps(_changed_value(metadata, rng))
         if rng.random() < 0.1:
             text = changed_bytes(text.encode(), rng).decode("utf-8", "replace")
-        header["__metadata__"]["gsvnet"] = text
+        header["__metadata__"][key] = text
     else:
         header = _changed_value(header, rng)
     text = json.dumps(header)
@@ -218,6 +220,11 @@ def _weights_kind() -> Kind:
     return Kind(".safetensors", seeds, mutations, read_networks)
 
 
+def _universal_kind() -> Kind:
+    mutations = (_changed_metadata, _changed_metadata, _changed_tensors)
+    return Kind(".safetensors", [default_universal().read_bytes()], mutations, read_universal)
+
+
 def _checkpoint_kind() -> Kind:
     """Archives of today; those of before PyTorch 1.6 have no outer form, see below."""
     small = {"net.weight": torch.randn(3, 4, 2), "net.bias": torch.zeros(3).half()}
@@ -291,6 +298,7 @@ def _label_kind() -> Kind:
 
 KINDS: dict[str, Callable[[], Kind]] = {
     "weights": _weights_kind,
+    "universal": _universal_kind,
     "checkpoint": _checkpoint_kind,
     "old_checkpoint": _old_checkpoint_kind,
     "released": _released_kind,

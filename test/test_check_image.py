@@ -77,9 +77,13 @@ def test_what_is_refused(image: object, message: str) -> None:
         checked_image(image)
 
 
-def test_a_checked_image_is_segmented() -> None:
+def test_a_stream_takes_and_refuses_the_same() -> None:
     segmenter = VideoSegmenter(random_model())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        step = segmenter.step(checked_image(read_only()))
+        step = segmenter.step(read_only())
     assert step.labels.shape == (32, 40)
+    for image, message in ((None, "got NoneType"), (IMAGE.tolist(), "got list")):
+        with pytest.raises(ValueError, match=message):
+            segmenter.step(image)  # type: ignore[arg-type]
+    assert not segmenter.step(IMAGE).is_keyframe  # the stream goes on
