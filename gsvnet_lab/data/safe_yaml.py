@@ -91,7 +91,7 @@ def load_yaml(path: Path, loader: type[BoundedLoader] = BoundedLoader) -> Any:
     try:
         return yaml.load(content, loader)
     # Values break their constructors in other ways too: dates of month 13, keys that are lists.
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         text = " ".join(str(error).split())[:_MAX_MESSAGE]  # YAML's errors are of several lines
         shown = "".join(letter if letter.isprintable() else "?" for letter in text)
         raise ValueError(f"{path}: expected YAML, got: {shown}") from error
