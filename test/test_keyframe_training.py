@@ -577,7 +577,7 @@ def test_digest_is_of_all_files(tmp_path: Path) -> None:
     assert len(set(digests)) == 4
 
 
-@pytest.mark.parametrize("content", [b"", b"half", pickle.dumps({"iteration": print})])
+@pytest.mark.parametrize("content", [b"", b"half", pickle.dumps({"iteration": print}, 2)])
 def test_a_damaged_training_is_told(tmp_path: Path, content: bytes) -> None:
     """PyTorch's own text is of nine lines, and advises to run whatever the file holds."""
     Run.checkpoint_file(tmp_path).write_bytes(content)

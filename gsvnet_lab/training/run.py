@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,9 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     """Return the state of a training; a half-copied file is told as such."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # damaged bytes break a pickle in every way there is
         raise ValueError(
             f"{path}: expected the state of a training, got a damaged file; delete it to begin "
             "anew, or choose another folder"
