@@ -82,6 +82,7 @@ class SegmentationModel:
         self.plain_segment: Callable[[Tensor], Tensor] = functools.partial(
             _segmented, self.keyframe, info, info.bias_tensor(self.device), precision
         )
+        self._given_propagate = propagate
         self.plain_propagate: Propagate = propagate or PropagationInference(
             self.propagation, precision
         )
@@ -93,6 +94,12 @@ class SegmentationModel:
             self._segment = ReplayedFunction(self.plain_segment, CudaGraphs(self.device))
             # Before keyframes that are labelled beside the stream.
             self._propagate = ReplayedFunction(self.plain_propagate, CudaGraphs(self.device, -1))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the networks alone: what is packed or recorded for speed is made where they go."""
+        networks = (self.keyframe, self.propagation)
+        options = (self.info, self.device, self.precision, self._given_propagate)
+        return type(self), (*networks, *options)
 
     @on_free_cores
     @torch.inference_mode()

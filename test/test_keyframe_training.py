@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import pickle
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +31,7 @@ from gsvnet_lab.training.keyframe_losses import keyframe_loss, soft_jaccard_loss
 from gsvnet_lab.training.keyframe_recipe import KeyframeRecipe, Phase
 from gsvnet_lab.training.losses import class_weights
 from gsvnet_lab.training.recipe import read_parts, read_recipe
-from gsvnet_lab.training.run import read_log
+from gsvnet_lab.training.run import Run, read_log
 from gsvnet_model.checkpoint import read_networks, save_model
 from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model_info import ModelInfo
@@ -574,3 +575,11 @@ def test_digest_is_of_all_files(tmp_path: Path) -> None:
     digests.append(open_split(tmp_path, "val", 11).digest())
     assert digests[0] == digests[1]
     assert len(set(digests)) == 4
+
+
+@pytest.mark.parametrize("content", [b"", b"half", pickle.dumps({"iteration": print}, 2)])
+def test_a_damaged_training_is_told(tmp_path: Path, content: bytes) -> None:
+    """PyTorch's own text is of nine lines, and advises to run whatever the file holds."""
+    Run.checkpoint_file(tmp_path).write_bytes(content)
+    with pytest.raises(ValueError, match="got a damaged file; delete it to begin anew"):
+        Run(tmp_path, "identity")

@@ -42,11 +42,13 @@ def test_plain_data(tmp_path: Path) -> None:
         ("!!python/object/apply:os.system [id]", "could not determine a constructor"),
         ("a: 2001-99-99", "month must be"),
         ("? [a]\n: b", "unhashable key"),
+        ("a: 1" + ":59" * 300 + ".5", "too large"),
+        ("2001-01-01: b", "a key that is no text"),
         ("a: \x1b[31m", "special characters"),
         ('a: "\\e[31m\\n" b', "expected YAML"),
         ("a: [", "expected YAML"),
     ],
-    ids=range(16),
+    ids=range(18),
 )
 def test_what_is_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "file.yaml"

@@ -42,6 +42,16 @@ class BoundedLoader(yaml.SafeLoader):
         self._check_depth(len(self.indents))
         return bool(super().add_indent(column))
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse keys that are no texts: dates, numbers, lists."""
+        content = super().construct_mapping(node, deep)
+        for key in content:
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "found a key that is no text", node.start_mark
+                )
+        return content
+
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         """Refuse numbers that nobody counts to: even to print them takes long."""
         number = super().construct_yaml_int(node)
@@ -81,7 +91,7 @@ def load_yaml(path: Path, loader: type[BoundedLoader] = BoundedLoader) -> Any:
     try:
         return yaml.load(content, loader)
     # Values break their constructors in other ways too: dates of month 13, keys that are lists.
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         text = " ".join(str(error).split())[:_MAX_MESSAGE]  # YAML's errors are of several lines
         shown = "".join(letter if letter.isprintable() else "?" for letter in text)
         raise ValueError(f"{path}: expected YAML, got: {shown}") from error

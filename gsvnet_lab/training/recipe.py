@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -13,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from gsvnet_lab.data.safe_yaml import BoundedLoader, load_yaml
+from gsvnet_model.checkpoint.quoted import quoted
 
 RECIPE_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 """Of every recipe: unknown keys, infinity and NaN are refused."""
@@ -24,6 +24,9 @@ NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 Recipe = TypeVar("Recipe")
+
+_MAX_LINES = 10
+"""So many wrong fields of a part are told."""
 
 _EXPECTED = {
     "float_type": "a number",
@@ -75,11 +78,11 @@ def read_parts(path: Path, recipe_type: type[Recipe]) -> list[Recipe]:
     """
     content = load_yaml(path, _RecipeLoader)
     if not isinstance(content, Mapping):
-        raise ValueError(f"{path}: expected a mapping of keys to values, got {_short(content)}")
+        raise ValueError(f"{path}: expected a mapping of keys to values, got {quoted(content)}")
     shared = {name: value for name, value in content.items() if name != "parts"}
     parts = content.get("parts", [{}])
     if not isinstance(parts, list) or not parts:
-        raise ValueError(f"{path}: parts: expected a list of mappings, got {_short(parts)}")
+        raise ValueError(f"{path}: parts: expected a list of mappings, got {quoted(parts)}")
     recipes = []
     for number, part in enumerate(parts, start=1):
         merged = json.dumps(_merged(shared, part), default=str)
@@ -89,6 +92,8 @@ def read_parts(path: Path, recipe_type: type[Recipe]) -> list[Recipe]:
         except ValidationError as error:
             where = f"{path}, part {number}" if len(parts) > 1 else str(path)
             lines = [f"{where}: {line}" for line in _error_lines(error)]
+            if len(lines) > _MAX_LINES:
+                lines[_MAX_LINES:] = [f"{where}: and {len(lines) - _MAX_LINES} more"]
             raise ValueError("\n".join(lines)) from error
     return recipes
 
@@ -117,16 +122,11 @@ def _merged(shared: Any, own: Any) -> Any:
 def _error_lines(error: ValidationError) -> Iterator[str]:
     """Yield one line for each wrong field: its name, what was expected, what came."""
     for found in error.errors(include_url=False):
-        name = ".".join(map(str, found["loc"]))
+        name = ".".join(quoted(str(part))[1:-1] for part in found["loc"])
         prefix = f"{name}: " if name else ""
         if found["type"] == "value_error":  # raised by a check of our own, which says it all
             yield prefix + str(found["ctx"]["error"])
             continue
         expected = _EXPECTED.get(found["type"], found["msg"]).format(**found.get("ctx", {}))
-        got = "none" if found["type"] == "missing" else _short(found["input"])
+        got = "none" if found["type"] == "missing" else quoted(found["input"])
         yield f"{prefix}expected {expected}, got {got}"
-
-
-def _short(value: object) -> str:
-    """Return what a value looks like, cut to a line."""
-    return reprlib.repr(value)

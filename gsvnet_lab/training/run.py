@@ -28,6 +28,22 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     return [line for _, line in sorted({line["iteration"]: line for line in lines}.items())]
 
 
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return the state of a training; a half-copied file is told as such."""
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # damaged bytes break a pickle in every way there is
+        raise ValueError(
+            f"{path}: expected the state of a training, got a damaged file; delete it to begin "
+            "anew, or choose another folder"
+        ) from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: expected the state of a training, got {type(found).__name__}")
+    return found
+
+
 class Run:
     """The folder of one training run.
 
@@ -50,7 +66,7 @@ class Run:
         self._file = self.checkpoint_file(folder)
         self.checkpoint: dict[str, Any] | None = None
         if self._file.exists():
-            found = torch.load(self._file, map_location="cpu", weights_only=True)
+            found = _read_checkpoint(self._file)
             check_fingerprint(folder, found.get("identity"), identity)
             if found.get("format") != _FORMAT:
                 raise ValueError(

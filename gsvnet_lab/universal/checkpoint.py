@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,12 @@ from gsvnet_lab.universal.network import UniversalConfig, UniversalPropagation
 from gsvnet_model.checkpoint.atomic_file import atomic_write
 from gsvnet_model.checkpoint.metadata import decode_metadata
 from gsvnet_model.checkpoint.quoted import quoted
-from gsvnet_model.checkpoint.reader import check_values
+from gsvnet_model.checkpoint.reader import (
+    check_file,
+    check_names_and_shapes,
+    check_values,
+    unreadable,
+)
 from gsvnet_model.images.network_input import Normalisation
 from gsvnet_model.model import SegmentationModel
 
@@ -28,6 +34,7 @@ UNIVERSAL_WEIGHTS = "universal_propagation.safetensors"
 
 _METADATA_KEY = "gsvnet_universal"
 _FORMAT_VERSION = 1
+_MAX_REASON = 300
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,7 @@ def read_universal(path: Path) -> tuple[UniversalPropagation, UniversalInfo]:
     """
     if not path.is_file():
         raise ValueError(f"expected a universal propagation network, found no file at {path}")
+    check_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_METADATA_KEY)
@@ -108,15 +116,19 @@ def read_universal(path: Path) -> tuple[UniversalPropagation, UniversalInfo]:
                     f"expected a universal propagation network in {path}, found no metadata under "
                     f"{_METADATA_KEY!r}; weights with classes go to --weights"
                 )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            try:
+                config, info = _from_metadata(decode_metadata(text))
+            except (KeyError, TypeError, ValueError) as error:
+                reason = repr(error)[:_MAX_REASON]
+                raise ValueError(f"{path}: expected complete metadata, got {reason}") from error
+            network = UniversalPropagation(config)
+            got = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+            check_names_and_shapes(network.state_dict(), got, path)
+            tensors = {name: file.get_tensor(name) for name in got}
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"expected a readable safetensors file, got {path}: {error}") from error
-    try:
-        config, info = _from_metadata(decode_metadata(text))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: expected complete metadata, got {error!r}") from error
-    network = UniversalPropagation(config)
-    _check_tensors(network.state_dict(), tensors, path)
+        raise unreadable(path, error) from error
+    for name, value in tensors.items():
+        check_values(name, value, str(path))
     network.load_state_dict(tensors)  # converts them to float32
     return network, info
 
@@ -127,24 +139,11 @@ def _from_metadata(content: object) -> tuple[UniversalConfig, UniversalInfo]:
         raise ValueError(f"expected format version {_FORMAT_VERSION}, got {quoted(content)}")
     constants = content["normalisation"]
     mean, std = (tuple(map(float, constants[name])) for name in ("mean", "std"))
-    if len(mean) != 3 or len(std) != 3 or not min(std) > 0:
+    finite = all(map(math.isfinite, (*mean, *std)))
+    if len(mean) != 3 or len(std) != 3 or not finite or min(std) <= 0:
         raise ValueError(f"expected three means and deviations, got {quoted(constants)}")
     info = UniversalInfo(Normalisation(mean, std), str(content["command"]))
     return UniversalConfig(**content["network"]), info
-
-
-def _check_tensors(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse other names and shapes than the network's, and values that are not finite."""
-    for name in sorted({*expected, *got}):
-        wanted, found = (
-            tuple(tensors[name].shape) if name in tensors else "none" for tensors in (expected, got)
-        )
-        if wanted != found:
-            raise ValueError(
-                f"{path}: {quoted(name)}: expected shape {wanted}, as the network of its metadata "
-                f"has it, got {found}"
-            )
-        check_values(name, got[name], str(path))
 
 
 def with_universal(model: SegmentationModel, path: Path) -> SegmentationModel:

@@ -42,9 +42,14 @@ class UniversalInference:
     def __init__(self, network: UniversalPropagation, precision: torch.dtype) -> None:
         self.config = network.config
         self.precision = precision
+        self._network = network
         self.flow = prepack_convolutions(prepared(network.flow, precision))
         self.scores = GuideInference(network.guide, precision)
         self.kernels = network.kernels().detach().float()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the network alone: what is packed for speed is made where it goes."""
+        return type(self), (self._network, self.precision)
 
     @torch.inference_mode()
     def __call__(self, logits: Tensor, current: Tensor, previous: Tensor) -> PropagationOutput:

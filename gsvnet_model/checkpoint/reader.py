@@ -31,6 +31,7 @@ _MAX_FILE_BYTES = 2 << 30
 _MAX_HEADER_BYTES = 4 << 20
 """A network of a thousand layers has a header of 1 MB."""
 _MAX_DIFFERENCES = 10
+_MAX_REASON = 200
 
 
 def default_weights() -> Path:
@@ -114,7 +115,7 @@ def read_file(path: Path) -> FileContent:
     Raises:
         ValueError: as `load_model`.
     """
-    _check_size(path)
+    check_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
@@ -132,10 +133,10 @@ def read_file(path: Path) -> FileContent:
             propagation = PropagationNetwork(config)
             expected = network_tensors(keyframe, propagation)
             got = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-            _check_names_and_shapes(expected, got, path)
+            check_names_and_shapes(expected, got, path)
             tensors = {name: file.get_tensor(name) for name in expected}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"expected a readable safetensors file, got {path}: {error}") from error
+        raise unreadable(path, error) from error
     for name, value in tensors.items():
         if value.is_floating_point() != expected[name].is_floating_point():
             raise ValueError(
@@ -171,8 +172,19 @@ def check_values(name: str, value: Tensor, source: str) -> None:
         raise ValueError(f"{source}: {name}: expected variances of 0 or more, got negative ones")
 
 
-def _check_size(path: Path) -> None:
-    """Refuse what is no regular file, and sizes that no weights file has."""
+def unreadable(path: Path, error: Exception) -> ValueError:
+    """Return what is raised where the library does not take a file as safetensors."""
+    # The library quotes what it does not understand, however long that is.
+    reason = repr(str(error)[:_MAX_REASON])[1:-1]
+    return ValueError(f"expected a readable safetensors file, got {path}: {reason}")
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no regular file, and sizes that no weights file has.
+
+    Raises:
+        ValueError: if the file cannot be a safetensors file of this project.
+    """
     if not path.is_file():
         raise ValueError(f"expected a weights file, found none at {path}")
     num_bytes = path.stat().st_size
@@ -194,9 +206,19 @@ def _check_size(path: Path) -> None:
         )
 
 
-def _check_names_and_shapes(
+def check_names_and_shapes(
     expected: Mapping[str, Tensor], got: Mapping[str, Sequence[int]], path: Path
 ) -> None:
+    """Compare what networks need with what a file holds, before anything of it is read.
+
+    Args:
+        expected: the tensors of the networks, by name.
+        got: the shapes of the tensors in the file, by name.
+        path: of the file, for the message.
+
+    Raises:
+        ValueError: if names or shapes differ, naming the first ten that do.
+    """
     differences = [f"missing {name}" for name in expected if name not in got]
     differences += [f"unexpected {quoted(name)[1:-1]}" for name in got if name not in expected]
     differences += [

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gsvnet_model.images.check_image import checked_image
 from gsvnet_model.images.grid import GridImage
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.scheduling.fixed import FixedPolicy
@@ -236,7 +237,7 @@ class VideoSegmenter:
     def _prepare(self, image: NDArray[np.uint8], options: StepOptions) -> _Frame:
         """Check a frame, bring it to the grid, and ask whether it is due to be a keyframe."""
         started = time.perf_counter()
-        image = _checked(image)
+        image = checked_image(image)
         on_grid = self.model.grid_input(image)
         previous, running = self._state, self._running if options.background else None
         merged, reason, waits = None, options.force_keyframe, options.background is None
@@ -338,18 +339,6 @@ class VideoSegmenter:
                 each.reset()
             raise
         return [done[index] for index in range(len(requests))]
-
-
-def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return an image that torch can read in place.
-
-    Raises:
-        ValueError: if it is not (H, W, 3) uint8.
-    """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"expected an (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
-    # A flip or BGR[..., ::-1] has negative strides.
-    return np.ascontiguousarray(image) if min(image.strides) < 0 else image
 
 
 def _most_behind(policy: KeyframePolicy) -> int:

@@ -17,6 +17,9 @@ from gsvnet_offline.sources.source import MAX_PIXELS
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = 0, 3
+_CHANNELS = {2: 3, 4: 2, 6: 4}
+_MAX_RATIO = 1032
+"""Deflate, which packs the pixels, makes no more bytes of one."""
 _COLOURS = {2: "three colour channels", 4: "grey and alpha", 6: "colours and alpha"}
 
 
@@ -38,20 +41,49 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
         raise ValueError(f"{path}: {error}") from error
 
 
+def check_png(content: bytes) -> None:
+    """Refuse a PNG that would take much to decode, before it is decoded.
+
+    Args:
+        content: of the file, with the signature of a PNG.
+
+    Raises:
+        ValueError: if it has no header, ends too early, or has more than `MAX_PIXELS` pixels or
+            more than its bytes can hold.
+    """
+    if len(content) < 33 or content[8:16] != b"\0\0\0\rIHDR":
+        raise ValueError("expected a PNG that begins with its header, got a damaged one")
+    width, height, depth, colour_type = struct.unpack(">IIBB", content[16:26])
+    if not 1 <= width * height <= MAX_PIXELS:
+        raise ValueError(
+            f"expected a PNG of at most {MAX_PIXELS} pixels, got {width}x{height} (width x height)"
+        )
+    num_bytes = height * (1 + width * depth * _CHANNELS.get(colour_type, 1) // 8)
+    if num_bytes > _MAX_RATIO * len(content):
+        raise ValueError(
+            f"expected a whole PNG, got {len(content)} bytes, which cannot hold {width}x{height} "
+            "pixels"
+        )
+    # OpenCV takes memory for as many bytes as a chunk says that it has, up to 2 GB.
+    kind, place = b"", len(_SIGNATURE)
+    while kind != b"IEND":
+        if place + 12 > len(content):
+            raise ValueError("expected a whole PNG, got one that ends too early")
+        length, kind = struct.unpack_from(">I4s", content, place)
+        place += 12 + length
+    if place > len(content):
+        raise ValueError("expected a whole PNG, got one that ends too early")
+
+
 def _decoded(content: bytes) -> NDArray[np.uint8]:
     if not content.startswith(_SIGNATURE):
         raise ValueError(
             f"expected a PNG of class ids, got a file that begins with {content[:8]!r}; save "
             "labels as PNG, which loses nothing"
         )
+    check_png(content)
     header, *others = _chunks(content)
-    if header[0] != b"IHDR" or len(header[1]) != 13:
-        raise ValueError("expected a PNG that begins with its header, got a damaged one")
     width, height, depth, colour_type = struct.unpack(">IIBB", header[1][:10])
-    if not 1 <= width * height <= MAX_PIXELS:
-        raise ValueError(
-            f"expected labels of at most {MAX_PIXELS} pixels, got {width}x{height} (width x height)"
-        )
     if colour_type in _COLOURS:
         raise ValueError(
             f"expected a single-channel PNG of class ids, got {_COLOURS[colour_type]}; replace "
@@ -77,23 +109,19 @@ def _decoded(content: bytes) -> NDArray[np.uint8]:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield kind and body of the chunks up to the end of the image.
+    """Yield kind and body of the chunks of a PNG that `check_png` has seen.
 
     Raises:
-        ValueError: if a chunk is damaged or the end is missing.
+        ValueError: if a chunk is damaged.
     """
-    place = len(_SIGNATURE)
-    kind = b""
+    kind, place = b"", len(_SIGNATURE)
     while kind != b"IEND":
-        if place + 12 > len(content):
-            raise ValueError("expected a whole PNG, got one that ends too early")
         length, kind = struct.unpack_from(">I4s", content, place)
         body = content[place + 8 : place + 8 + length]
-        end = content[place + 8 + length : place + 12 + length]
-        if end != struct.pack(">I", zlib.crc32(kind + body)):
+        place += 12 + length
+        if content[place - 4 : place] != struct.pack(">I", zlib.crc32(kind + body)):
             raise ValueError(f"expected a whole PNG, got one whose {kind!r} chunk is damaged")
         yield kind, body
-        place += 12 + length
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
