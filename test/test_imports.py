@@ -25,8 +25,8 @@ ROOM_ARROWS = {
 
 ROS = {"rclpy", "ament_index_python", "launch", "launch_ros", "cv_bridge"}
 
-MAX_MODEL_FILES = 64
-MAX_MODEL_LINES = 8250
+MAX_MODEL_FILES = 65
+MAX_MODEL_LINES = 8300
 MAX_MODEL_ENTRIES = 12
 
 LEFT_OUT = ("av", "matplotlib", "pydantic", "tqdm", "gsvnet_lab", "gsvnet_offline", "street_drive")
