@@ -92,7 +92,7 @@ class SegmentationModel:
             from gsvnet_model.ops.cuda.graphs import CudaGraphs, ReplayedFunction
 
             self._segment = ReplayedFunction(self.plain_segment, CudaGraphs(self.device))
-            # Before keyframes that are labelled beside the stream.
+            # Ahead of background keyframes.
             self._propagate = ReplayedFunction(self.plain_propagate, CudaGraphs(self.device, -1))
 
     def __reduce__(self) -> tuple[object, ...]:

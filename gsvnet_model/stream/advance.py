@@ -55,9 +55,9 @@ class Advanced:
             index: of the stream in the batch.
             quality: of the stream's labels before the step.
         """
-        known = self.signals is not None and self.moved[index]
-        signals = self.signals[index] if known and self.signals is not None else None
-        return quality.after(model.info.quality, signals)
+        if self.signals is None or not self.moved[index]:
+            return quality.after(model.info.quality, None)
+        return quality.after(model.info.quality, self.signals[index])
 
 
 @on_free_cores

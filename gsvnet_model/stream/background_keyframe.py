@@ -1,10 +1,10 @@
 # Copyright 2026 The gsvnet_ros authors. SPDX-License-Identifier: Apache-2.0
-"""Keyframes beside the stream: labelled in a thread of their own, then brought to its present.
+"""Asynchronous keyframes: labelled in a thread of their own, then merged into the stream.
 
-The stream goes on with propagated frames and never waits. Meanwhile it says which frames it has
-gone on to; the finished keyframe is propagated through the same frames and, once it has caught
-up, takes the place of the stream's state. One that takes too long is given up by the stream, see
-`gsvnet_model.stream.segmenter.MAX_FRAMES_BEHIND`.
+The stream goes on with propagated frames and never waits. Meanwhile it tells the keyframe which
+frames it has gone on to; the finished keyframe is propagated through the same frames and, once it
+has caught up, takes the place of the stream's state. A keyframe that takes too long is given up by
+the stream, see `gsvnet_model.stream.segmenter.MAX_FRAMES_BEHIND`.
 
 See: Li et al., "Low-Latency Video Semantic Segmentation" (their low-latency mode).
 """

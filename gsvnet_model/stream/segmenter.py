@@ -23,10 +23,12 @@ from gsvnet_model.images.grid import GridImage
 from gsvnet_model.model import SegmentationModel
 from gsvnet_model.scheduling.fixed import FixedPolicy
 from gsvnet_model.scheduling.policy import KeyframePolicy
+from gsvnet_model.scheduling.quality import FrameQuality
 from gsvnet_model.stream.background_keyframe import BackgroundKeyframe, KeyframeWorker
 from gsvnet_model.stream.state import (
     DEFAULT_TEMPORAL_BLENDING,
     MAX_TEMPORAL_BLENDING,
+    Decoded,
     PropagatedState,
     StreamState,
     decode_labels,
@@ -290,9 +292,10 @@ class VideoSegmenter:
             running = options.background.start(
                 frame.image, frame.on_grid, frame.propagated, options.temporal_blending
             )
-        self._replace(dataclasses.replace(state, decoded=decoded), running)
+        state = dataclasses.replace(state, decoded=decoded)
+        self._replace(state, running)
         frame = frame.after("labels", started)
-        return _report(frame, state, decoded.labels, decoded.confidence, running is not None)
+        return _report(frame, state.quality, decoded, running is not None)
 
     def _replace(self, state: StreamState | None, running: BackgroundKeyframe | None) -> None:
         """Put the stream into a state: the only place that does."""
@@ -382,11 +385,7 @@ def _judge(frame: _Frame) -> _Frame:
 
 
 def _report(
-    frame: _Frame,
-    state: StreamState,
-    labels: NDArray[np.uint8],
-    confidence: NDArray[np.uint8],
-    is_running: bool,
+    frame: _Frame, quality: FrameQuality, decoded: Decoded, is_running: bool
 ) -> Segmentation:
     """Tell the policy what a frame cost, and return what the caller is told."""
     stage_ms = dict(frame.stage_ms)
@@ -403,14 +402,14 @@ def _report(
         difference = cv2.norm(frame.on_grid.pixels, frame.previous.pixels, cv2.NORM_L1)
         change = float(difference) / frame.on_grid.pixels.size
     return Segmentation(
-        labels,
-        confidence,
+        decoded.labels,
+        decoded.confidence,
         is_keyframe=frame.is_keyframe,
-        keyframe_age=state.quality.age,
+        keyframe_age=quality.age,
         reason=frame.reason,
         background=background,
         change=change,
-        disagreement=state.quality.disagreement,
+        disagreement=quality.disagreement,
         batch_size=frame.batch_size,
         stage_ms=stage_ms,
     )
